@@ -1,0 +1,95 @@
+"""Builds the report of a large made-up run and measures how fast Chromium opens its pages from disk.
+
+python benchmarks/report_open.py --items 100000 --out benchmarks/results/report_open.json
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "report"), str(ROOT / "tests" / "browser")]
+
+import synthetic  # noqa: E402
+from chromium import open_browser, open_seconds  # noqa: E402
+
+from qcgen.report.write import write_report  # noqa: E402
+
+
+def measure(items: int, folder: Path, *, repeats: int = 3) -> dict[str, object]:
+    """Seconds to write the report and to open each page (best of `repeats`), sizes, peak memory of the writer.
+
+    The rows carry 1,000 different thumbnails in turn: decoding and packing them costs what it costs on real runs.
+    """
+    photos = synthetic.photos(1000)
+    pictures = photos or synthetic.thumbnails(1000)
+    run = synthetic.make_run(items)
+    started, started_cpu = time.perf_counter(), time.process_time()
+    index = write_report(
+        run,
+        (row for row in synthetic.make_rows(items, pictures=pictures) if row.current),
+        folder=folder / "report",
+        images_root=folder / "out",
+        formats=("html", "csv"),
+        every_attempt=synthetic.make_rows(items, pictures=pictures),
+        history=(),
+    )
+    built, built_cpu = time.perf_counter() - started, time.process_time() - started_cpu
+    started = time.process_time()
+    made = sum(1 for _ in synthetic.make_rows(items, pictures=pictures))
+    making_rows = 2 * (time.process_time() - started)
+    pages: dict[str, object] = {}
+    with open_browser() as browser:
+        for name in ("index.html", "grid.html"):
+            pages[name] = [open_seconds(browser, index.with_name(name).as_uri()) for _ in range(repeats)]
+        pages["grid_filter_and_sort"] = _filter_seconds(browser)
+    return {
+        "items": items,
+        "attempts": made,
+        "thumbnails": "photos" if photos else "drawn",
+        "build_seconds": round(built, 2),
+        "build_cpu_seconds": round(built_cpu, 2),
+        "of_that_making_rows_cpu_seconds": round(making_rows, 2),
+        "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "open_seconds": pages,
+        "bytes": {
+            path.name: path.stat().st_size for path in sorted(index.parent.iterdir()) if path.is_file()
+        } | {"sprites": sum(path.stat().st_size for path in (index.parent / "sprites").iterdir())},
+        "machine": {"cpus": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()},
+    }  # fmt: skip
+
+
+def _filter_seconds(browser: "object") -> float:
+    script = """
+        const started = performance.now();
+        document.getElementById("product").value = "dress";
+        document.getElementById("sort").value = "m:sharpness";
+        document.getElementById("filters").dispatchEvent(new Event("input", { bubbles: true }));
+        const done = arguments[0];
+        setTimeout(() => requestAnimationFrame(() => done((performance.now() - started) / 1000)), 0);
+    """
+    return round(browser.execute_async_script(script), 3)  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--out", type=Path, default=None)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(chosen.items, Path(folder))
+    text = json.dumps(result, indent=2)
+    if chosen.out is not None:
+        chosen.out.parent.mkdir(parents=True, exist_ok=True)
+        chosen.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

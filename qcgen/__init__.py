@@ -1,0 +1,1 @@
+"""qcgen: image batches that a company can sign off."""

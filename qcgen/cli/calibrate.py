@@ -1,0 +1,83 @@
+"""`qcgen calibrate`: thresholds from pictures that were accepted."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qcgen.cli.console import print_result
+from qcgen.cli.options import DATABASE, Clip, Db, Device, DeviceOption, Json, Profile
+from qcgen.cli.score import Prompts
+
+if TYPE_CHECKING:
+    from qcgen.core.types import Measure
+    from qcgen.qc.policy import Policy
+
+
+def calibrate(
+    source: Annotated[str, typer.Argument(metavar="RUN|DIR", help="A run, or a folder of good pictures.")],
+    profile: Profile,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Instead of the profile's own file.")
+    ] = None,
+    prompts: Prompts = None,
+    clip: Clip = "embedded:clip-apparel",
+    db: Db = DATABASE,
+    device: DeviceOption = Device.AUTO,
+    json: Json = False,
+) -> None:
+    """Make a calibration file from accepted pictures: those of a run, or a folder's.
+
+    Of a run, those that people accepted are taken, or the policy's accepted ones if nobody has looked yet.
+
+    Example: qcgen calibrate demo-apparel --profile apparel --out calibrations/apparel.json
+    """
+    from qcgen.models.find import resolve_model
+    from qcgen.qc.calibrate import calibrate as calibrate_measures
+    from qcgen.qc.calibrate import describe
+    from qcgen.qc.policy import build_policy
+    from qcgen.qc.profile import find_profile, read_profile, write_calibration
+
+    path = find_profile(profile)
+    wanted = read_profile(path)
+    target = out or path.parent / (wanted.calibration or f"{wanted.name}.calibration.json")
+    policy = build_policy(wanted, None, sha256="")
+    folder = Path(source)
+    if folder.is_dir():
+        measures = _of_folder(folder, policy, prompts=prompts, clip=clip, device=device)
+        told, model, encoder = f"folder {folder.name}", None, resolve_model(clip).digest if prompts else None
+    else:
+        measures, told, model, encoder = _of_run(source, policy, db=db)
+    made = calibrate_measures(measures, wanted, source=told, encoder_digest=encoder, model_digest=model)
+    write_calibration(made, target)
+    print_result({"calibration": target, "n": made.n}, as_json=json, text=f"{describe(made)}\ncalibration: {target}")
+
+
+def _of_folder(
+    folder: Path, policy: "Policy", *, prompts: Path | None, clip: str, device: Device
+) -> list[tuple["Measure", ...]]:
+    from qcgen.cli.score import score_paths
+
+    return [one.measures for one in score_paths([folder], policy, prompts=prompts, clip=clip, device=device)]
+
+
+def _of_run(name: str, policy: "Policy", *, db: str) -> tuple[list[tuple["Measure", ...]], str, str | None, str | None]:
+    """Measures, what they are of, and the digests of the model and the encoder behind them."""
+    from qcgen.cli.wiring import find_run, opened
+    from qcgen.core.job import JobSpec
+    from qcgen.core.types import Outcome, Score
+    from qcgen.models.find import resolve_model
+
+    versions = {rule.detector: rule.version for rule in policy.rules}
+    with opened(db, create=False) as store:
+        run = find_run(store, name)
+        rows = [row for row in store.rows(run.run_id) if row.relpath is not None]
+    looked_at = [row for row in rows if row.decision == Outcome.ACCEPT]
+    taken = looked_at or [row for row in rows if row.outcome is Outcome.ACCEPT]
+    measures: list[tuple[Measure, ...]] = [
+        tuple(Score(name, versions[name], value) for name, value in row.measures.items() if name in versions)
+        for row in taken
+    ]
+    by_whom = "accepted by people" if looked_at else "accepted by the policy, looked at by nobody"
+    encoder = resolve_model(JobSpec.model_validate_json(run.spec_json).qc.clip.model).digest
+    return measures, f"run {run.run_id} of {run.name}, {by_whom}", run.model_digest, encoder

@@ -1,0 +1,78 @@
+"""Errors as a person, a script and a scheduler read them: a message, one JSON object, an exit code."""
+
+import errno
+import json
+import os
+import sys
+import tempfile
+import traceback
+from typing import Protocol, runtime_checkable
+
+import typer
+
+from qcgen.core.errors import PausedError, PrerequisiteError, QcgenError, SpecError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@runtime_checkable
+class _UsageMistake(Protocol):
+    """What the option parser raises; its classes live in private modules that have moved before."""
+
+    exit_code: int
+
+    def format_message(self) -> str: ...
+
+    def show(self) -> None: ...
+
+
+def report_error(error: BaseException, *, as_json: bool) -> int:
+    """Print what went wrong on stderr (with `as_json` also as one object on stdout).
+
+    Returns:
+        The exit code.
+    """
+    if isinstance(error, _UsageMistake) and not isinstance(error, QcgenError):
+        error.show()
+        _print_object(as_json, "SpecError", [error.format_message()], SpecError.exit_code)
+        return SpecError.exit_code
+    known = _translate(error)
+    if known is None:
+        return _report_unexpected(error, as_json=as_json)
+    problems = list(known.problems) if isinstance(known, SpecError) else str(known).splitlines()
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if isinstance(known, SpecError) and len(problems) > 1:
+        print(f"{len(problems)} mistakes; nothing was written.", file=sys.stderr)
+    _print_object(as_json, type(known).__name__, problems, known.exit_code)
+    return known.exit_code
+
+
+def _translate(error: BaseException) -> QcgenError | None:
+    if isinstance(error, QcgenError):
+        return error
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return PausedError("Stopped. What was recorded is kept. Cure: start the same command again to resume.")
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f" ({error.filename})" if error.filename else ""
+        return PausedError(f"The disk is full{where}. Cure: free some space, then start the same command again.")
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("qcgen"):
+        package = error.name.partition(".")[0]
+        return PrerequisiteError(f"The package {package} is missing. Cure: install the locked packages (make demo).")
+    return None
+
+
+def _report_unexpected(error: BaseException, *, as_json: bool) -> int:
+    handle, path = tempfile.mkstemp(prefix="qcgen-", suffix=".log")
+    with os.fdopen(handle, "w") as log:
+        log.writelines(traceback.format_exception(error))
+    first_line = next(iter(str(error).splitlines()), "")
+    problems = [f"Unexpected {type(error).__name__}: {first_line}", f"The whole story is in {path}"]
+    print("\n".join(problems), file=sys.stderr)
+    _print_object(as_json, type(error).__name__, problems, QcgenError.exit_code)
+    return QcgenError.exit_code
+
+
+def _print_object(as_json: bool, kind: str, problems: list[str], exit_code: int) -> None:
+    if as_json:
+        print(json.dumps({"error": kind, "problems": problems, "exit_code": exit_code}))

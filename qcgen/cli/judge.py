@@ -1,0 +1,35 @@
+"""`qcgen judge`: decide again from stored scores."""
+
+from typing import Annotated
+
+import typer
+
+from qcgen.cli.console import print_result
+from qcgen.cli.options import DATABASE, Db, Json, Run
+from qcgen.core.errors import QcgenError
+
+
+def judge(
+    run: Run,
+    policy: Annotated[str, typer.Option("--policy", metavar="P", help="A built-in profile's name, or a file.")],
+    db: Db = DATABASE,
+    json: Json = False,
+) -> None:
+    """Decide a run again by another policy from its stored scores; reads no pixels. Exit 1 if a gate is red.
+
+    Example: qcgen judge demo-apparel --policy apparel
+    """
+    from qcgen.cli.summary import read_summary, summary_text
+    from qcgen.cli.wiring import find_run, opened, write_report_of
+    from qcgen.pipeline.rejudge import rejudge
+    from qcgen.qc.policy import load_policy
+
+    loaded = load_policy(policy)
+    with opened(db, create=False) as store:
+        before = read_summary(store, find_run(store, run))
+        judged = write_report_of(store, rejudge(find_run(store, run), store, loaded))
+        summary = read_summary(store, judged)
+    changes = [f"{name}: {before[name]} -> {summary[name]}" for name in ("accepted", "flagged", "rejected")]
+    print_result(summary, as_json=json, text="\n".join([*changes, summary_text(summary)]))
+    if any(gate.severity == "block" for gate in judged.gates):
+        raise typer.Exit(QcgenError.exit_code)

@@ -1,0 +1,62 @@
+"""The `qcgen` program: names the command groups and turns every error into a message and an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from qcgen.cli import calibrate, db, doctor, judge, models, plan, report, run, runs, score, train
+from qcgen.cli.errors import report_error
+
+app = typer.Typer(
+    name="qcgen",
+    help="Image batches that a company can sign off: generated, scored, judged, stored and reported.\n\n"
+    "Exit codes: 0 ok, 1 findings, 2 a mistake of yours, 3 something is missing, 4 integrity failure, 5 paused.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(run.run)
+app.command()(plan.plan)
+app.command()(score.score)
+app.command()(calibrate.calibrate)
+app.command()(judge.judge)
+app.command()(report.report)
+app.add_typer(runs.app, name="runs")
+app.add_typer(models.app, name="models")
+app.add_typer(db.app, name="db")
+app.command()(train.train)
+app.command()(train.distill)
+app.command("eval")(train.evaluate)
+app.command()(doctor.doctor)
+
+
+def entry_point() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; no error leaves here.
+
+    Returns:
+        The exit code.
+    """
+    _stay_offline()
+    try:
+        # The parser hands back the code of a typer.Exit, or what the command returned (None).
+        return app(args=list(arguments), standalone_mode=False) or 0
+    except (Exception, KeyboardInterrupt) as error:
+        return report_error(error, as_json="--json" in arguments)
+
+
+def _stay_offline() -> None:
+    """Models come from folders or the local cache; the hub's libraries read this once, when they are imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+
+if __name__ == "__main__":
+    entry_point()

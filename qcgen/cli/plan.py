@@ -1,0 +1,118 @@
+"""`qcgen plan`: what a job would do, before it does anything."""
+
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qcgen.cli.console import plain, print_result
+from qcgen.cli.options import DATABASE, Db, Device, DeviceOption, Job, Json
+from qcgen.core.errors import QcgenError, SpecError
+
+if TYPE_CHECKING:
+    from qcgen.cli.wiring import Prepared
+    from qcgen.pipeline.plan import Plan
+
+_TRIAL_ITEMS = 16
+
+
+def plan(
+    job: Job,
+    calibrate: Annotated[
+        str | None, typer.Option("--calibrate", metavar="SECONDS", help="Measure the speed first, such as 60s.")
+    ] = None,
+    db: Db = DATABASE,
+    device: DeviceOption = Device.AUTO,
+    json: Json = False,
+) -> None:
+    """Say what a job would make, how large, how long, and what stands against it. Without --calibrate no weights load.
+
+    Example: qcgen plan jobs/demo.yaml
+    """
+    from qcgen.cli.wiring import prepare
+    from qcgen.pipeline.plan import make_plan
+
+    seconds = None if calibrate is None else _read_seconds(calibrate)
+    prepared = prepare(job)
+    measured = None if seconds is None or prepared.blocked else _measure(prepared, device, seconds=seconds)
+    planned = make_plan(
+        prepared.job,
+        prepared.expansion,
+        prepared.licence,
+        free_bytes=_free_bytes(prepared.job.output.dir),
+        images_per_second=measured or _remembered_rate(prepared, db),
+    )
+    facts = plain(planned)
+    assert isinstance(facts, dict)
+    print_result(facts, as_json=json, text=_describe(planned))
+    if planned.blocked or not planned.disk_ok:
+        raise typer.Exit(QcgenError.exit_code)
+
+
+def _read_seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)s?", text)
+    if match is None or float(match[1]) <= 0:
+        raise SpecError(f"--calibrate: must be a number of seconds (got {text!r}). Cure: 60s.")
+    return float(match[1])
+
+
+def _free_bytes(folder: Path) -> int:
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    return shutil.disk_usage(there).free
+
+
+def _remembered_rate(prepared: "Prepared", db: str) -> float | None:
+    """Images per second of the newest complete run of this model in the database, if there is one."""
+    from qcgen.cli.wiring import opened
+
+    try:
+        with opened(db, create=False) as store:
+            runs = store.runs()
+    except QcgenError:
+        return None  # no database yet: nothing to remember
+    for run in runs:
+        if run.status == "complete" and run.model_digest == prepared.ref.digest and run.seconds > 0:
+            return run.planned / run.seconds
+    return None
+
+
+def _measure(prepared: "Prepared", device: Device, *, seconds: float) -> float:
+    """Items per second, all stages, in a folder and a database that are thrown away: a trial, then a long one."""
+    from qcgen.cli.run import work
+    from qcgen.cli.wiring import opened
+
+    rate, limit = 0.0, _TRIAL_ITEMS
+    for _ in ("to know how many fit", "to measure them"):
+        with tempfile.TemporaryDirectory(prefix="qcgen-plan-") as folder, opened("sqlite://") as store:
+            run, _ = work(prepared, store, out=Path(folder), limit=limit, device=device, with_report=False)
+        rate = run.planned / run.seconds
+        limit = max(_TRIAL_ITEMS, int(rate * seconds))
+    return rate
+
+
+def _describe(planned: "Plan") -> str:
+    skipped = f", {planned.skipped_rows} repeated rows skipped" if planned.skipped_rows else ""
+    hours = "unknown until a run or --calibrate 60s" if planned.hours is None else _duration(planned.hours)
+    enough = "enough" if planned.disk_ok else "NOT ENOUGH"
+    lines = [
+        f"{planned.name}: {planned.items:,} images of {planned.size_px} px by {planned.model}, {planned.purpose}",
+        f"{planned.rows:,} rows, {planned.images_per_item} images each{skipped}; {planned.unique_prompts:,} prompts",
+        f"{planned.shards:,} shards of {planned.shard_size}",
+        f"disk: {_size(planned.bytes_needed)} with margin, {_size(planned.free_bytes)} free: {enough}",
+        f"time: {hours}",
+        *(f"{item.sku}: {item.prompt} (seed {item.seed})" for item in planned.first_items),
+        *(f"{finding.severity} {finding.kind}: {finding.message}" for finding in planned.findings),
+        "licence gate: " + ("BLOCKED" if planned.blocked else "open"),
+    ]
+    return "\n".join(lines)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"

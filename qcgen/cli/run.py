@@ -1,0 +1,107 @@
+"""`qcgen run`: the night's work."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qcgen.cli.console import plain, print_result, progress_shown
+from qcgen.cli.options import DATABASE, Db, Device, DeviceOption, Job, Json
+from qcgen.core.errors import QcgenError
+
+if TYPE_CHECKING:
+    from qcgen.cli.wiring import Prepared
+    from qcgen.core.store import Store
+    from qcgen.core.types import RunInfo
+    from qcgen.pipeline.progress import Progress
+
+
+class Executor(StrEnum):
+    INPROCESS = "inprocess"
+
+
+def run(
+    job: Job,
+    db: Db = DATABASE,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Instead of the job's output.dir.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N items.")] = None,
+    device: DeviceOption = Device.AUTO,
+    executor: Annotated[Executor, typer.Option("--executor", help="How shards are worked.")] = Executor.INPROCESS,
+    json: Json = False,
+) -> None:
+    """Plan, generate, score, judge, store and report a job. Started again, it resumes. Exit 1 if a gate is red.
+
+    Example: qcgen run jobs/demo.yaml
+    """
+    from qcgen.cli.summary import read_summary, summary_text
+    from qcgen.cli.wiring import opened, prepare
+
+    prepared = prepare(job)
+    if prepared.blocked:
+        _tell_blocked(prepared, as_json=json)
+        raise typer.Exit(QcgenError.exit_code)
+    with opened(db) as store:
+        finished, made = work(prepared, store, out=out, limit=limit, device=device)
+        summary = read_summary(store, finished) | {"generated_now": made}
+    text = summary_text(summary)
+    if made == 0:
+        text = "Nothing to generate: this run was complete already.\n" + text
+    print_result(summary, as_json=json, text=text)
+    if any(gate.severity == "block" for gate in finished.gates):
+        raise typer.Exit(QcgenError.exit_code)
+
+
+def work(
+    prepared: "Prepared",
+    store: "Store",
+    *,
+    out: Path | None,
+    limit: int | None,
+    device: Device,
+    with_report: bool = True,
+) -> tuple["RunInfo", int]:
+    """Load the networks and run the job.
+
+    Returns:
+        The finished run, and how many pictures this start made.
+    """
+    from qcgen.cli.wiring import pick_device, prepare_torch, report_writer
+    from qcgen.models.embedded import load_encoder, load_student
+    from qcgen.pipeline.run import run_job
+    from qcgen.qc.policy import load_policy
+
+    job, ref = prepared.job, prepared.ref
+    prepare_torch()
+    policy = load_policy(job.qc.profile)
+    where = pick_device(device)
+    made = 0
+    with progress_shown(job.name) as show:
+
+        def tell(told: "Progress") -> None:
+            nonlocal made
+            made = told.generated
+            show(told.done, told.planned, generated=told.generated, retried=told.retried, failed=told.failed)
+
+        finished = run_job(
+            job,
+            prepared.job_path,
+            expansion=prepared.expansion,
+            store=store,
+            student=load_student(ref, device=where, dtype=job.engine.dtype),
+            encoder=load_encoder(job.qc.clip.model, device=where),
+            policy=policy,
+            card=ref.card,
+            report=report_writer(store, job.report.formats) if with_report else None,
+            progress=tell,
+            out_dir=out,
+            limit=limit,
+            precise=lambda: load_student(ref, device=where, dtype="float32"),
+        )
+    return finished, made
+
+
+def _tell_blocked(prepared: "Prepared", *, as_json: bool) -> None:
+    lines = [f"{finding.kind}: {finding.message}" for finding in prepared.blocked]
+    text = "\n".join(["Stopped before anything was loaded or written.", *lines])
+    print_result({"status": "blocked", "findings": plain(prepared.licence)}, as_json=as_json, text=text)

@@ -1,0 +1,171 @@
+"""The one place that names concrete classes: turns names into a store, networks, a policy, a report writer."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qcgen.cli.options import Device
+from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.expand import Expansion
+from qcgen.core.job import JobSpec
+from qcgen.core.store import Store
+from qcgen.core.types import Finding, ModelRef, RunInfo, Severity
+
+REPORTS = Path("reports")
+"""In the folder where qcgen is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job with all that is known before any weight is loaded; `licence` holds what the rules say."""
+
+    job: JobSpec
+    job_path: Path
+    ref: ModelRef
+    size_px: int
+    expansion: Expansion
+    licence: tuple[Finding, ...]
+
+    @property
+    def blocked(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.licence if finding.severity is Severity.BLOCK)
+
+
+def prepare(job_path: Path) -> Prepared:
+    """Read a job, find its model, expand its items, ask the rules.
+
+    Raises:
+        SpecError: with every mistake.
+        PrerequisiteError: the model's folder is missing.
+    """
+    from qcgen.core.expand import expand
+    from qcgen.core.spec import load_job
+    from qcgen.govern.licence import check_licences
+    from qcgen.models.find import picture_px, resolve_model
+
+    job = load_job(job_path)
+    ref = resolve_model(job.model)
+    size_px = picture_px(ref)
+    expansion = expand(job, job_path, model_digest=ref.digest, size_px=size_px)
+    return Prepared(job, job_path, ref, size_px, expansion, tuple(check_licences(job, ref.card)))
+
+
+@contextmanager
+def opened(url: str, *, create: bool = True) -> Iterator[Store]:
+    """The database, made or upgraded if it must be."""
+    from qcgen.store.sql import open_store
+
+    store = open_store(url, create=create)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def find_run(store: Store, name: str) -> RunInfo:
+    """A run by id, by the start of one, or the newest of a job.
+
+    Raises:
+        SpecError: there is none; names the newest that exist.
+    """
+    run = store.find_run(name)
+    if run is None:
+        known = ", ".join(dict.fromkeys(one.name for one in store.runs()[:20])) or "none yet"
+        raise SpecError(f"RUN: no run {name!r} in the database. Cure: one of {known}, or see `qcgen runs list`.")
+    return run
+
+
+def report_writer(store: Store, formats: Sequence[str]) -> Callable[[RunInfo], Path]:
+    """What writes a run's report from its stored rows."""
+    from qcgen.report.write import write_report
+
+    def write(run: RunInfo) -> Path:
+        return write_report(
+            run,
+            store.rows(run.run_id),
+            folder=REPORTS / run.run_id,
+            images_root=Path(run.out_dir),
+            formats=formats,
+            every_attempt=store.rows(run.run_id, every_attempt=True),
+            history=store.runs(),
+        )
+
+    return write
+
+
+def newest_run(store: Store) -> RunInfo:
+    """Raises SpecError if the database has none."""
+    runs = store.runs()
+    if not runs:
+        raise SpecError("RUN: the database has no run yet. Cure: qcgen run JOB.yaml")
+    return runs[0]
+
+
+def write_report_of(store: Store, run: RunInfo, *, formats: Sequence[str] | None = None) -> RunInfo:
+    """Write a stored run's report and record its path; `formats` are the job's unless given."""
+    chosen = formats or JobSpec.model_validate_json(run.spec_json).report.formats
+    path = report_writer(store, chosen)(run)
+    return store.finish_run(
+        run.run_id,
+        status=run.status,
+        seconds=run.seconds,
+        seconds_by_stage=dict(run.seconds_by_stage),
+        gates=run.gates,
+        report=str(path),
+    )
+
+
+def read_columns(path: Path) -> Mapping[str, Sequence[str]]:
+    """A table of texts, column by column.
+
+    Raises:
+        SpecError: it cannot be read, or its header is wrong.
+    """
+    from qcgen.core.tables import read_table
+    from qcgen.core.wording import Problems
+
+    problems = Problems()
+    table = read_table(path, problems)
+    problems.stop_if_any()
+    assert table is not None
+    return table.columns
+
+
+def prepare_torch() -> None:
+    """Use the cores that this process may use; an OMP_NUM_THREADS that is set wins."""
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+
+def pick_device(choice: Device) -> str:
+    """The device that `--device` means on this machine.
+
+    Raises:
+        PrerequisiteError: CUDA was asked for and is not there.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if choice is Device.CUDA and not available:
+        raise PrerequisiteError("--device cuda: torch sees no CUDA device. Cure: check the driver, or --device cpu.")
+    return "cuda" if available and choice is not Device.CPU else "cpu"
+
+
+def describe_database(url: str) -> str:
+    """What kind of database a URL names and by which rules it would be written."""
+    from qcgen.store.engine import open_database
+    from qcgen.store.sqlite import choose_journal, choose_module, file_system_of
+
+    database = open_database(url)
+    database.engine.dispose()
+    if database.file is None:
+        return database.where
+    module = choose_module()
+    mounts = Path("/proc/mounts")
+    kind = file_system_of(database.file, mounts.read_text()) if mounts.is_file() else None
+    journal = choose_journal(module.sqlite_version_info, kind)
+    return f"{database.where}: SQLite {module.sqlite_version}, journal {journal} on {kind or 'an unknown file system'}"

@@ -1,0 +1,54 @@
+"""Job files in, frozen specs out; all mistakes of a file in one SpecError as `file:line key: rule (got X). Cure.`"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from qcgen.core.errors import SpecError
+from qcgen.core.explain import explain
+from qcgen.core.job import JobSpec
+from qcgen.core.yamlpos import read_yaml
+
+T = TypeVar("T")
+
+
+def load_yaml(path: Path, kind: type[T] | TypeAdapter[T]) -> T:
+    """Read a YAML file as `kind`: a pydantic class, or `TypeAdapter(TrainSpec)` for a union told apart by a key.
+
+    Raises:
+        SpecError: with all mistakes; nothing but this is raised for whatever the file contains.
+    """
+    document = read_yaml(path)
+    adapter = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+    try:
+        # As JSON: pydantic's strict mode then takes lists for tuples and texts for paths, but never "4" for 4.
+        spec = adapter.validate_json(json.dumps(document.value), strict=True)
+    except ValidationError as error:
+        raise SpecError([*document.problems, *explain(document, adapter, error)]) from None
+    if document.problems:
+        raise SpecError(document.problems)
+    return spec
+
+
+def load_job(path: Path) -> JobSpec:
+    """Read a generation job."""
+    return load_yaml(path, JobSpec)
+
+
+def canonical_json(job: JobSpec) -> str:
+    """The whole job, defaults included, as one line of JSON; the same job gives the same text in whatever layout.
+
+    Keys have the order of the spec's classes. A matrix's axes keep theirs: it is the order of the items.
+    """
+    tree = job.model_dump(mode="json")
+    if tree["items"]["rows"] is not None:
+        tree["items"]["rows"] = [dict(sorted(row.items())) for row in tree["items"]["rows"]]
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def spec_sha256(job: JobSpec) -> str:
+    """Digest of `canonical_json`, 64 hex digits."""
+    return hashlib.sha256(canonical_json(job).encode()).hexdigest()

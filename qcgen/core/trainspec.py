@@ -1,0 +1,88 @@
+"""What a training job's YAML says. One class a kind; `kind` tells them apart."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSpec(Frozen):
+    """Where the pictures are; `held_out_share` of the near-duplicate groups is never trained on."""
+
+    path: Path
+    held_out_share: float = Field(0.12, gt=0, lt=0.5)
+
+
+class OptimSpec(Frozen):
+    """AdamW with linear warm-up and cosine decay to zero; `ema` is the decay of the averaged weights."""
+
+    lr: float = Field(gt=0)
+    batch: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    warmup: int = Field(100, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+
+
+class _Training(Frozen):
+    version: Literal[1]
+    name: str
+    out: Path
+    data: DataSpec
+    optim: OptimSpec
+    seed: int = 0
+    threads: int = Field(2, ge=1)
+    checkpoint_every: int = Field(200, ge=1)
+
+
+class ClipTraining(_Training):
+    """A tiny open_clip model: contrastive with captions, and classification against caption anchors."""
+
+    kind: Literal["clip"]
+    image_size: int = Field(128, ge=32)
+    embed_dim: int = 128
+    vision_layers: tuple[int, int, int, int] = (1, 1, 2, 1)
+    vision_width: int = 20
+    text_width: int = 128
+    text_layers: int = 4
+    context_length: int = 32
+    merges: int = 2000
+
+
+class AutoencoderTraining(_Training):
+    """A patch autoencoder: principal components of `patch` x `patch` blocks, and a refiner trained on crops.
+
+    `latent_noise` is the largest deviation of the noise added to the latents: what a student makes is never exact.
+    """
+
+    kind: Literal["autoencoder"]
+    patch: int = Field(16, ge=4)
+    latent_channels: int = Field(24, ge=1)
+    width: int = Field(96, ge=8)
+    blocks: int = Field(3, ge=0)
+    latent_noise: float = Field(0.1, ge=0)
+    crop: int = 96
+    perceptual: Path | None = None
+    perceptual_weight: float = Field(1.0, ge=0)
+
+
+class TeacherTraining(_Training):
+    """A text-conditioned latent UNet with v-prediction, trained on the autoencoder's latents."""
+
+    kind: Literal["teacher"]
+    clip: Path
+    autoencoder: Path
+    channels: tuple[int, ...] = (112, 144)
+    cross_attention: tuple[bool, ...] = (True, False)
+    layers_per_block: int = 1
+    heads: int = 4
+    augmentations: int = Field(6, ge=1)
+    caption_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+TrainSpec = Annotated[ClipTraining | AutoencoderTraining | TeacherTraining, Field(discriminator="kind")]

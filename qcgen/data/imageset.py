@@ -1,0 +1,113 @@
+"""An image set in memory: uint8 pictures, captions, labels and a split that never leaks near-duplicates."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from qcgen.core.errors import SpecError
+
+_FIELDS = ("webp", "offsets", "label", "classes", "colour", "colour_share", "caption", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Pictures and what is known of them, row by row.
+
+    Attributes:
+        images: uint8 `n 3 h w`, sRGB.
+        captions: one sentence a row.
+        products: the garment's name as the captions spell it.
+        colours: one of the colour names.
+        colour_share: share of the centre in that colour, 0..1.
+        ids: the source's own identifiers.
+        held_out: True where the row is kept for measuring and is never trained on.
+    """
+
+    images: UInt8[Tensor, "n 3 h w"]
+    captions: tuple[str, ...]
+    products: tuple[str, ...]
+    colours: tuple[str, ...]
+    colour_share: npt.NDArray[np.float32]
+    ids: tuple[str, ...]
+    held_out: Bool[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def rows(self, *, held_out: bool) -> npt.NDArray[np.int64]:
+        """Indices of the training rows, or of the held-out ones."""
+        return np.flatnonzero(self.held_out.numpy() == held_out)
+
+
+def read_image_set(path: Path, *, held_out_share: float = 0.12) -> ImageSet:
+    """Read an `.npz` of concatenated WebP files with labels (the layout of the clothing packages).
+
+    Args:
+        path: the file.
+        held_out_share: share of near-duplicate groups that are never trained on.
+
+    Raises:
+        SpecError: the file is missing or lacks a field; the message says which.
+    """
+    if not path.is_file():
+        raise SpecError(f"{path}: no such image set. Cure: give the path of an .npz with {', '.join(_FIELDS)}.")
+    with np.load(path, allow_pickle=False) as packed:
+        missing = [name for name in _FIELDS if name not in packed.files]
+        if missing:
+            raise SpecError(f"{path}: lacks the fields {', '.join(missing)}. Cure: see the datasheet of the set.")
+        fields = {name: packed[name] for name in _FIELDS}
+    images = _decode(fields["webp"].tobytes(), fields["offsets"])
+    captions = tuple(str(text) for text in fields["caption"])
+    colours = tuple(str(name) for name in fields["colour"])
+    return ImageSet(
+        images=images,
+        captions=captions,
+        products=tuple(product_in(text, colour) for text, colour in zip(captions, colours, strict=True)),
+        colours=colours,
+        colour_share=fields["colour_share"].astype(np.float32),
+        ids=tuple(str(name) for name in fields["id"]),
+        held_out=torch.from_numpy(_held_out(images, held_out_share)),
+    )
+
+
+def product_in(caption: str, colour: str) -> str:
+    """The garment named by a caption of the form `a photo of [a] COLOUR [children's] GARMENT`."""
+    return caption.split(f"{colour} ", 1)[-1].replace("children's ", "")
+
+
+def _decode(blob: bytes, offsets: npt.NDArray[np.int64]) -> UInt8[Tensor, "n 3 h w"]:
+    def read(i: int) -> npt.NDArray[np.uint8]:
+        with PIL.Image.open(io.BytesIO(blob[offsets[i] : offsets[i + 1]])) as picture:
+            return np.asarray(picture.convert("RGB"))
+
+    with ThreadPoolExecutor() as pool:
+        pictures = list(pool.map(read, range(len(offsets) - 1)))
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def _held_out(images: UInt8[Tensor, "n 3 h w"], share: float) -> npt.NDArray[np.bool_]:
+    """Keep near-duplicates (256-bit difference hash within 40 bits) on one side of the split."""
+    grey = images.float().mean(1, keepdim=True)
+    small = torch.nn.functional.interpolate(grey, size=(16, 17), mode="area")[:, 0]
+    bits = (small[:, :, 1:] > small[:, :, :-1]).flatten(1).float()
+    distance = bits @ (1 - bits).T
+    near = (distance + distance.T) <= 40
+    group = _components(near.numpy())
+    order = np.random.default_rng(20261123).permutation(group.max() + 1)
+    chosen = order[: round(share * len(order))]
+    return np.isin(group, chosen)
+
+
+def _components(near: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    return np.asarray(connected_components(csr_array(near), directed=False)[1], dtype=np.int64)

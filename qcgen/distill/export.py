@@ -1,0 +1,55 @@
+"""A student as a folder of parts in diffusers' layout, with a scheduler that ends where the student lives."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import LCMScheduler, UNet2DConditionModel
+from torch import Tensor
+
+from qcgen.models.families.sd15 import Parts, Schedule
+
+
+def export_student(unet: UNet2DConditionModel, teacher: Parts, folder: Path, *, t_init: int, size_px: int) -> None:
+    """Write unet, scheduler and `qcgen_student.json`, and copy the parts that the teacher gives.
+
+    The scheduler ends at `t_init`, so that a one-step call lands exactly there and any other number of steps
+    raises. The UNet gets a zero
+    guidance embedding: pipelines then never run classifier-free guidance.
+    """
+    schedule = teacher.schedule
+    scheduler = LCMScheduler(
+        num_train_timesteps=t_init + 1,
+        trained_betas=betas(schedule)[: t_init + 1].tolist(),
+        prediction_type=schedule.prediction,
+        original_inference_steps=1,
+        clip_sample=False,
+        set_alpha_to_one=True,
+    )
+    scheduler.save_pretrained(folder / "scheduler")
+    guidance_proof(unet).half().save_pretrained(folder / "unet")
+    for name in ("vae", "text_encoder", "tokenizer"):
+        shutil.copytree(getattr(teacher, name), folder / name, dirs_exist_ok=True)
+    facts = {"t_init": t_init, "steps": 1, "guidance_scale": 0, "size_px": size_px}
+    (folder / "qcgen_student.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def betas(schedule: Schedule) -> Tensor:
+    """The betas whose running product is the schedule's alphas_cumprod."""
+    previous = torch.cat([torch.ones(1, dtype=torch.float64), schedule.alphas_cumprod[:-1]])
+    return 1 - schedule.alphas_cumprod / previous
+
+
+def guidance_proof(unet: UNet2DConditionModel, width: int = 8) -> UNet2DConditionModel:
+    """The same UNet with a guidance embedding of weight zero: pipelines then make one call at any guidance scale."""
+    if unet.config.time_cond_proj_dim is not None:
+        return unet
+    # Names that begin with an underscore tell where this copy was loaded from: a path that must not travel.
+    config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
+    proofed = UNet2DConditionModel.from_config({**config, "time_cond_proj_dim": width})
+    missing, unexpected = proofed.load_state_dict(unet.state_dict(), strict=False)
+    if missing != ["time_embedding.cond_proj.weight"] or unexpected:
+        raise ValueError(f"the UNet does not fit its own configuration: missing {missing}, unexpected {unexpected}")
+    torch.nn.init.zeros_(proofed.time_embedding.cond_proj.weight)
+    return proofed

@@ -1,0 +1,23 @@
+"""The licence gate: all rules on a job and its model's card, before any weight is loaded."""
+
+from functools import cache
+from typing import cast
+
+from qcgen.core.job import JobSpec
+from qcgen.core.registry import scan
+from qcgen.core.types import Card, Finding, Severity
+from qcgen.govern.protocol import Rule
+
+_ORDER = (Severity.BLOCK, Severity.WARN, Severity.INFO)
+
+
+def check_licences(job: JobSpec, card: Card) -> list[Finding]:
+    """Findings of every rule, blocking ones first; a job with a blocking one must not run."""
+    findings = [finding for rule in rules().values() for finding in rule.check(job, card)]
+    return sorted(findings, key=lambda finding: _ORDER.index(finding.severity))
+
+
+@cache
+def rules() -> dict[str, Rule]:
+    """The rules by name."""
+    return {name: cast(Rule, plugin()) for name, plugin in scan("qcgen.govern.rules").items()}

@@ -1,0 +1,27 @@
+"""Licences that are free only for small firms."""
+
+from typing import ClassVar
+
+from qcgen.core.job import JobSpec
+from qcgen.core.types import Card, Finding, Severity
+from qcgen.govern.families import sources_of
+
+
+class RevenueCap:
+    """A revenue-capped licence blocks a commercial job: it needs a yearly attestation, which cannot be recorded yet."""
+
+    name: ClassVar[str] = "revenue_cap"
+
+    def check(self, job: JobSpec, card: Card) -> list[Finding]:
+        severity = Severity.BLOCK if job.purpose == "commercial" else Severity.WARN
+        return [
+            Finding(
+                self.name,
+                severity,
+                f"{source.what} is under {source.licence!r}: free only below a yearly revenue, to be attested.",
+                evidence=source.evidence(family),
+            )
+            for source in sources_of(card)
+            for family in source.families
+            if family.revenue_cap
+        ]

@@ -1,0 +1,1 @@
+"""Networks: loading, saving and calling them. May import `core` and torch, diffusers, transformers, open_clip."""

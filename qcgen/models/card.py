@@ -1,0 +1,64 @@
+"""A model's card (`qcgen_model.json`) and the digest that pins its files."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from qcgen.core.errors import SpecError
+from qcgen.core.types import Card, Lineage
+
+CARD_FILE = "qcgen_model.json"
+_PINNED = {".safetensors", ".json", ".txt", ".gz"}
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a model folder; without one the lineage counts as undeclared.
+
+    Raises:
+        SpecError: the card is not valid JSON or lacks a key.
+    """
+    path = folder / CARD_FILE
+    if not path.is_file():
+        return Card(name=folder.name, kind="unknown", licence=None, lineage=(), declared=False, measures={}, notes={})
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        return Card(
+            name=body["name"],
+            kind=body["kind"],
+            licence=body["licence"],
+            lineage=tuple(Lineage(edge["relation"], edge["parent"], edge["licence"]) for edge in body["lineage"]),
+            declared=True,
+            measures=body.get("measures", {}),
+            notes=body.get("notes", {}),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpecError(
+            f"{path}: not a model card ({error!r}). Cure: give name, kind, licence and lineage as JSON."
+        ) from error
+
+
+def shared_parts(folder: Path) -> dict[str, Path]:
+    """Parts that a folder takes from another one, by part name (`vae`, `text_encoder`, ...)."""
+    path = folder / CARD_FILE
+    if not path.is_file():
+        return {}
+    shared = json.loads(path.read_text(encoding="utf-8")).get("shared", {})
+    return {name: (folder / place).resolve() for name, place in shared.items()}
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files that shape the output; the card's prose and pictures do not
+    count."""
+    total = hashlib.sha256()
+    roots = {"": folder, **{f"{name}/": place for name, place in sorted(shared_parts(folder).items())}}
+    for prefix, root in roots.items():
+        for path in sorted(root.rglob("*")):
+            if path.suffix in _PINNED and path.is_file() and path.name != CARD_FILE:
+                name = prefix + path.relative_to(root).as_posix()
+                total.update(f"{name}\0{_file_digest(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,41 @@
+"""Loading what `find.resolve_model` found. Nothing is ever downloaded."""
+
+import torch
+
+from qcgen.core.errors import SpecError
+from qcgen.core.types import ModelRef
+from qcgen.models.encoder import OpenClipEncoder
+from qcgen.models.families.sd15 import Parts, Sd15Student
+from qcgen.models.families.toy import ToyStudent
+from qcgen.models.find import STUDENT_FILE, resolve_model
+from qcgen.models.protocol import ImageTextEncoder, Student
+
+
+def load_student(ref: ModelRef, *, device: str = "cpu", dtype: str = "auto") -> Student:
+    """Load a one-step student; `auto` is bfloat16 where the processor has it, else float32.
+
+    Raises:
+        SpecError: the folder holds no one-step student, or its weights are a pickle.
+        PrerequisiteError: a part is missing.
+    """
+    if ref.name.startswith("toy:"):
+        return ToyStudent(ref)
+    if not (ref.folder / STUDENT_FILE).is_file():
+        raise SpecError(
+            f"model: {ref.name} has no {STUDENT_FILE}, so it is not a one-step student. "
+            "Cure: distil it with `qcgen distill`."
+        )
+    return Sd15Student(ref, Parts.find(ref.folder), device=device, dtype=pick_dtype(dtype, device))
+
+
+def load_encoder(name: str, *, device: str = "cpu") -> ImageTextEncoder:
+    """Load the CLIP of a job: `embedded:NAME` or a local open_clip folder."""
+    return OpenClipEncoder(resolve_model(name).folder, device=device)
+
+
+def pick_dtype(name: str, device: str) -> torch.dtype:
+    """The dtype that `engine.dtype` means on this machine."""
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    fast = torch.cuda.is_bf16_supported() if device.startswith("cuda") else torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32

@@ -1,0 +1,57 @@
+"""Where models are: the embedded ones and local folders, pinned by digest. Reads no weights, brings no torch."""
+
+import json
+from pathlib import Path
+
+from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.types import ModelRef
+from qcgen.models.card import digest, read_card
+
+ASSETS = Path(__file__).parent / "assets"
+STUDENT_FILE = "qcgen_student.json"
+
+
+def embedded_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.parent.name for path in ASSETS.glob("*/qcgen_model.json"))
+
+
+def resolve_model(name: str) -> ModelRef:
+    """Find a model by `embedded:NAME`, `toy:SIDE` or a folder, and pin it by digest.
+
+    Raises:
+        SpecError: the name has an unknown scheme or the embedded model does not exist.
+        PrerequisiteError: the folder does not exist.
+    """
+    if name.startswith("toy:"):
+        from qcgen.models.families.toy import ToyStudent  # brings torch, which the others do without
+
+        return ToyStudent.reference(name)
+    if name.startswith("embedded:"):
+        folder = ASSETS / name.removeprefix("embedded:")
+        if folder.name not in embedded_models() or folder.parent != ASSETS:
+            known = ", ".join(f"embedded:{one}" for one in embedded_models()) or "none"
+            raise SpecError(f"model: {name!r} is not an embedded model. Cure: use one of {known}, or a folder.")
+    else:
+        folder = Path(name)
+        if not folder.is_dir():
+            raise PrerequisiteError(
+                f"model: the folder {name!r} does not exist. Cure: give a local folder in diffusers format."
+            )
+    return ModelRef(name=name, folder=folder, digest=digest(folder), card=read_card(folder))
+
+
+def picture_px(ref: ModelRef) -> int:
+    """Side of a student's pictures, from its configuration files alone.
+
+    Raises:
+        SpecError: the model is not a one-step student.
+    """
+    if ref.name.startswith("toy:"):
+        return int(ref.name.removeprefix("toy:"))
+    if not (ref.folder / STUDENT_FILE).is_file():
+        raise SpecError(
+            f"model: {ref.name} has no {STUDENT_FILE}, so it is not a one-step student. "
+            "Cure: distil it with `qcgen distill`."
+        )
+    return int(json.loads((ref.folder / STUDENT_FILE).read_text(encoding="utf-8"))["size_px"])

@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM as a flag that is looked at between batches; a second one ends the program at once."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from qcgen.core.errors import PausedError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class InterruptedRunError(PausedError):
+    """A person or the system asked the run to stop."""
+
+
+class Stop:
+    """Whether a signal came."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+
+    def check(self) -> None:
+        """Raise `InterruptedRunError` if it did."""
+        if self._name:
+            raise InterruptedRunError(
+                f"Stopped by {self._name}. What was recorded is kept. Cure: start the same command again to resume."
+            )
+
+    def request(self, name: str) -> None:
+        self._name = name
+
+
+@contextmanager
+def listen() -> Iterator[Stop]:
+    """Catch the signals while the block runs; outside the main thread, where Python allows no handlers, none."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        stop.request(signal.Signals(number).name)
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in _SIGNALS:
+        signal.signal(number, catch)
+    try:
+        yield stop
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, before[number])

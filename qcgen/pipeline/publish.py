@@ -1,0 +1,61 @@
+"""Trained models to shipped ones: complete folders with a card, and parts shared instead of copied."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from qcgen.core.types import Lineage
+from qcgen.models.card import CARD_FILE
+
+APPAREL_DATA = Lineage("trained_on", "clothing-dataset (alexeygrigorev), commit 7ed86a9cc567", "CC0-1.0")
+
+
+def publish_clip(trained: Path, folder: Path, measures: Mapping[str, object]) -> None:
+    """Copy an open_clip folder made by `run_training` and write its card."""
+    _copy(trained, folder, ["open_clip_config.json", "open_clip_model.safetensors", "bpe.txt.gz"])
+    write_card(folder, kind="clip", lineage=[APPAREL_DATA], measures=measures)
+
+
+def publish_student(distilled: Path, folder: Path, *, teacher: str, measures: Mapping[str, object]) -> None:
+    """Copy a student folder made by `run_distillation` and write its card."""
+    _copy(distilled, folder, ["unet", "vae", "scheduler", "text_encoder", "tokenizer", "qcgen_student.json"])
+    edges = [Lineage("distilled_from", teacher, "Apache-2.0"), APPAREL_DATA]
+    write_card(folder, kind="student", lineage=edges, measures=measures)
+
+
+def publish_teacher(trained: Path, folder: Path, *, shares_with: Path, measures: Mapping[str, object]) -> None:
+    """Copy the teacher's own parts; autoencoder, text tower and tokenizer are taken from the student's folder
+    beside it."""
+    _copy(trained, folder, ["unet", "scheduler"])
+    shared = {name: f"../{shares_with.name}/{name}" for name in ("vae", "text_encoder", "tokenizer")}
+    write_card(folder, kind="teacher", lineage=[APPAREL_DATA], measures=measures, shared=shared)
+
+
+def write_card(
+    folder: Path,
+    *,
+    kind: str,
+    lineage: Sequence[Lineage],
+    measures: Mapping[str, object],
+    shared: Mapping[str, str] | None = None,
+) -> None:
+    """Write `qcgen_model.json`: the card that the licence gate and `qcgen models` read."""
+    card = {
+        "name": folder.name,
+        "kind": kind,
+        "licence": "Apache-2.0",
+        "lineage": [{"relation": edge.relation, "parent": edge.parent, "licence": edge.licence} for edge in lineage],
+        "shared": dict(shared or {}),
+        "measures": dict(measures),
+    }
+    (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+
+
+def _copy(source: Path, folder: Path, names: Sequence[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / name, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source / name, folder / name)

@@ -1,0 +1,394 @@
+"""A generation job from its items to its report; started again, it goes on where it stopped."""
+
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from qcgen.core.errors import QcgenError
+from qcgen.core.expand import Expansion
+from qcgen.core.job import JobSpec
+from qcgen.core.store import Store
+from qcgen.core.types import (
+    Card,
+    Finding,
+    Item,
+    Measure,
+    Outcome,
+    Produced,
+    Row,
+    RunInfo,
+    Score,
+    Shard,
+    Unscored,
+    Verdict,
+)
+from qcgen.generate.batch import Generator
+from qcgen.generate.clock import Clock
+from qcgen.generate.pool import FilePool
+from qcgen.generate.write import sync_folders
+from qcgen.govern.provenance import xmp_packet
+from qcgen.models.protocol import ImageTextEncoder, Student
+from qcgen.pipeline.executors.inprocess import work_through
+from qcgen.pipeline.gates import count, judge_gates
+from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
+from qcgen.pipeline.progress import Progress
+from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, hold_folder, identify, reconcile, refuse_changes
+from qcgen.pipeline.retry import HEALED, ShardWorker
+from qcgen.qc.inspect import Inspector
+from qcgen.qc.judge import judge
+from qcgen.qc.phash import find_duplicates, phash
+from qcgen.qc.policy import Policy
+
+LEASE_S = 3600.0
+"""Long: the folder's lock, not the lease, tells that a runner died; a run that attaches takes over all leases."""
+
+WriteReport = Callable[[RunInfo], Path]
+Tell = Callable[[Progress], None]
+
+
+def run_job(
+    job: JobSpec,
+    job_path: Path,
+    *,
+    expansion: Expansion,
+    store: Store,
+    student: Student,
+    encoder: ImageTextEncoder | None,
+    policy: Policy,
+    card: Card | None = None,
+    report: WriteReport | None = None,
+    progress: Tell | None = None,
+    out_dir: Path | None = None,
+    limit: int | None = None,
+    precise: Callable[[], Student] | None = None,
+) -> RunInfo:
+    """Generate, measure, judge, store and report every item that is not recorded yet.
+
+    Args:
+        out_dir: where files go; the job's `output.dir` unless given.
+        limit: only the first items.
+        precise: loads the student in float32, for pictures that came out non-finite; without it the same student tries
+            again.
+        report: writes the report of the finished run and returns its path.
+
+    Returns:
+        The run as stored, status `complete`. A run that was complete already is returned as it is, nothing generated.
+
+    Raises:
+        SpecError: the output folder holds another job's run, or this job's from before it was changed.
+        PausedError: stopped by a signal, the disk is full, or another process works in the folder; start again to
+            resume.
+    """
+    folder = (out_dir or job.output.dir).resolve()
+    planned = len(expansion) if limit is None else min(limit, len(expansion))
+    identity = identify(
+        job,
+        items_digest=expansion.digest,
+        planned=planned,
+        model_digest=student.ref.digest,
+        policy_sha256=policy.sha256,
+        out_dir=folder,
+    )
+    run = _describe(
+        job, job_path, identity, expansion=expansion, student=student, policy=policy, folder=folder, planned=planned
+    )
+    with hold_folder(folder), listen() as stop:
+        refuse_changes(store, run)
+        runner = _Runner(
+            job,
+            run,
+            identity,
+            expansion=expansion,
+            store=store,
+            student=student,
+            precise=precise,
+            stop=stop,
+            tell=progress,
+        )
+        return runner.run(policy=policy, encoder=encoder, report=report)
+
+
+class _Runner:
+    """One start of one run."""
+
+    def __init__(
+        self,
+        job: JobSpec,
+        run: RunInfo,
+        identity: Identity,
+        *,
+        expansion: Expansion,
+        store: Store,
+        student: Student,
+        precise: Callable[[], Student] | None,
+        stop: Stop,
+        tell: Tell | None,
+    ) -> None:
+        self.job, self.run_info, self.identity, self.expansion, self.store = job, run, identity, expansion, store
+        self.student, self.precise, self.stop, self.tell = student, precise, stop, tell
+        self.folder = Path(run.out_dir)
+        self.clock = Clock()
+        self.started = time.perf_counter()
+        self.shards = [
+            replace(shard, stop=min(shard.stop, run.planned))
+            for shard in expansion.shards(job.engine.shard_size)
+            if shard.start < run.planned
+        ]
+        self.told = Progress(run.run_id, "start", run.planned)
+
+    def run(self, *, policy: Policy, encoder: ImageTextEncoder | None, report: WriteReport | None) -> RunInfo:
+        stored = self.store.run(self.run_info.run_id)
+        if stored is not None:
+            self._reconcile()
+            if stored.status == "complete" and self._all_done():
+                return self._report(stored, report)
+        base = self.store.start_run(self.run_info, self.shards)
+        self._say(replace(self.told, done=self._count_done()))
+        try:
+            if not self._all_done():
+                self._work(policy, encoder)
+            with self.clock.stage("duplicates"):
+                self._rejudge_duplicates(policy)
+            finished = self._finish(base, "complete", self._gates())
+        except InterruptedRunError:
+            self._finish(base, "interrupted", ())
+            raise
+        except BaseException as error:
+            # The store may be what failed; the error on its way says more than a second one would.
+            with suppress(QcgenError):
+                self._finish(base, "paused" if isinstance(error, QcgenError) and error.exit_code == 5 else "failed", ())
+            raise
+        return self._report(finished, report)
+
+    def _reconcile(self) -> None:
+        done = reconcile(
+            self.store,
+            self.run_info.run_id,
+            self.folder,
+            expansion=self.expansion,
+            shards=self.shards,
+            image_format=self.job.output.format,
+            max_attempts=self.job.qc.retry.max_attempts,
+        )
+        if done.reopened or done.removed:
+            body = {"reopened": " ".join(map(str, done.reopened)), "removed": str(len(done.removed))}
+            self.store.audit(self.run_info.run_id, "run.reconcile", body)
+
+    def _work(self, policy: Policy, encoder: ImageTextEncoder | None) -> None:
+        files = FilePool(
+            self.folder,
+            self.job.output.format,
+            packet=self._packet if self.job.governance.xmp else lambda item: None,
+            size_px=self.student.size_px,
+            clock=self.clock,
+        )
+        worker = ShardWorker(
+            expansion=self.expansion,
+            generator=self._generator(self.student),
+            precise=self._precise_generator(),
+            assess=partial(_assess, Inspector(policy, encoder, self.expansion.vocabulary), policy),
+            files=files,
+            policy_sha256=policy.sha256,
+            max_attempts=self.job.qc.retry.max_attempts,
+            clock=self.clock,
+            checkpoint=self._checkpoint,
+        )
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        lease = partial(self.store.lease, self.run_info.run_id, owner, seconds=LEASE_S)
+        try:
+            work_through(lease, worker.produce, partial(self._commit, worker))
+        except BaseException:
+            for relpath in worker.abandon():
+                (self.folder / relpath).unlink(missing_ok=True)
+            raise
+        finally:
+            files.close()
+
+    def _generator(self, student: Student) -> Generator:
+        engine = self.job.engine
+        return Generator(student, batch_size=engine.batch_size, exact=engine.exact, clock=self.clock)
+
+    def _precise_generator(self) -> Callable[[], Generator]:
+        kept: list[Generator] = []
+
+        def load() -> Generator:
+            if not kept:
+                kept.append(self._generator(self.precise() if self.precise else self.student))
+            return kept[0]
+
+        return load
+
+    def _packet(self, item: Item) -> bytes:
+        ref = self.student.ref
+        # The recipe, not the run's id: the same job in another folder gives the same bytes, and as a prefix it finds
+        # the run.
+        return xmp_packet(model=ref.name, model_digest=ref.digest, run_id=self.identity.recipe, image_id=item.id)
+
+    def _checkpoint(self, made: int) -> None:
+        self._say(replace(self.told, phase="work", generated=self.told.generated + made))
+        self.stop.check()
+
+    def _commit(self, worker: ShardWorker, shard: Shard, token: int, produced: Sequence[Produced]) -> None:
+        """Files first, then the rows."""
+        with self.clock.stage("write"):
+            images = [each.image for each in produced if each.image is not None]
+            folders = {(self.folder / image.relpath).parent for image in images}
+            sync_folders(folders | {folder.parent for folder in folders})
+        with self.clock.stage("store"):
+            self.store.record(self.run_info.run_id, shard, token, produced)
+            worker.settle()
+        outcomes = [last.verdict.outcome for last in {each.item.index: each for each in produced}.values()]
+        told = self.told
+        self._say(
+            replace(
+                told,
+                done=told.done + shard.stop - shard.start,
+                accepted=told.accepted + outcomes.count(Outcome.ACCEPT),
+                flagged=told.flagged + outcomes.count(Outcome.REVIEW),
+                rejected=told.rejected + outcomes.count(Outcome.REJECT),
+                failed=told.failed + outcomes.count(Outcome.FAILED),
+                retried=told.retried + len(produced) - len(outcomes),
+            )
+        )
+        self.stop.check()
+
+    def _rejudge_duplicates(self, policy: Policy) -> None:
+        """Compare what would be delivered: a picture near to a rejected one is no duplicate of anything."""
+        run_id = self.run_info.run_id
+        offered = {
+            row.image_id: row for row in self.store.rows(run_id) if row.outcome in (Outcome.ACCEPT, Outcome.REVIEW)
+        }
+        hashes = [each for each in self.store.hashes(run_id) if each[0] in offered]
+        found = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
+        new = [(image_id, finding) for image_id, finding in found.items() if not _knows(offered[image_id], finding)]
+        if new:
+            verdicts = [(image_id, _judge_again(offered[image_id], finding, policy)) for image_id, finding in new]
+            self.store.rejudge(run_id, verdicts, policy.sha256)
+
+    def _gates(self) -> tuple[Finding, ...]:
+        history = [
+            past for past in self.store.runs() if past.name == self.job.name and past.run_id != self.run_info.run_id
+        ]
+        return judge_gates(count(self.store.rows(self.run_info.run_id)), self.job.qc.gate, history)
+
+    def _finish(self, base: RunInfo, status: str, gates: Sequence[Finding], report: str | None = None) -> RunInfo:
+        """Seconds add up over the starts of a run."""
+        stages = self.clock.seconds()
+        total = {
+            name: base.seconds_by_stage.get(name, 0.0) + stages.get(name, 0.0)
+            for name in {**base.seconds_by_stage, **stages}
+        }
+        seconds = base.seconds + time.perf_counter() - self.started
+        return self.store.finish_run(
+            self.run_info.run_id, status=status, seconds=seconds, seconds_by_stage=total, gates=gates, report=report
+        )
+
+    def _report(self, finished: RunInfo, report: WriteReport | None) -> RunInfo:
+        if report is not None and (finished.report is None or not Path(finished.report).exists()):
+            started = time.perf_counter()
+            path = report(finished)
+            elapsed_s = time.perf_counter() - started
+            finished = self.store.finish_run(
+                finished.run_id,
+                status="complete",
+                seconds=finished.seconds + elapsed_s,
+                seconds_by_stage={**finished.seconds_by_stage, "report": elapsed_s},
+                gates=finished.gates,
+                report=str(path),
+            )
+        self._say(replace(self.told, phase="finish", done=self._count_done()))
+        return finished
+
+    def _all_done(self) -> bool:
+        return self.store.done_shards(self.run_info.run_id) >= {shard.number for shard in self.shards}
+
+    def _count_done(self) -> int:
+        done = self.store.done_shards(self.run_info.run_id)
+        return sum(shard.stop - shard.start for shard in self.shards if shard.number in done)
+
+    def _say(self, told: Progress) -> None:
+        self.told = replace(told, elapsed_s=time.perf_counter() - self.started)
+        if self.tell is not None:
+            self.tell(self.told)
+
+
+def _assess(
+    inspector: Inspector, policy: Policy, images: Tensor, items: Sequence[Item], extra: Sequence[Finding]
+) -> list[tuple[tuple[Measure, ...], Verdict, str]]:
+    with torch.inference_mode():
+        measured = inspector.measure(images, [item.prompt for item in items], [item.fields for item in items])
+        hashes = phash(images)
+    return [
+        (measures, judge(measures, policy, extra=extra), digits)
+        for measures, digits in zip(measured, hashes, strict=True)
+    ]
+
+
+def _judge_again(row: Row, finding: Finding, policy: Policy) -> Verdict:
+    """The verdict from the stored scores with one finding more; what was known before the scores stays."""
+    versions = {rule.detector: rule.version for rule in policy.rules}
+    scores = [Score(name, versions[name], value) for name, value in row.measures.items()]
+    unscored = [Unscored(name, versions[name], reason) for name, reason in row.unscored.items()]
+    known = [reason for reason in row.reasons if reason.kind == HEALED]
+    return judge((*scores, *unscored), policy, extra=(finding, *known))
+
+
+def _knows(row: Row, finding: Finding) -> bool:
+    return any((reason.kind, reason.evidence) == (finding.kind, finding.evidence) for reason in row.reasons)
+
+
+def _describe(
+    job: JobSpec,
+    job_path: Path,
+    identity: Identity,
+    *,
+    expansion: Expansion,
+    student: Student,
+    policy: Policy,
+    folder: Path,
+    planned: int,
+) -> RunInfo:
+    return RunInfo(
+        run_id=identity.run_id,
+        name=job.name,
+        status="running",
+        purpose=job.purpose,
+        job_path=str(job_path),
+        spec_sha256=identity.spec_sha256,
+        spec_json=identity.spec_json,
+        model=job.model,
+        model_digest=student.ref.digest,
+        policy_sha256=policy.sha256,
+        planned=planned,
+        out_dir=str(folder),
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        ended_at=None,
+        seconds=0.0,
+        seconds_by_stage={},
+        environment={ITEMS_DIGEST: expansion.digest, **_read_environment()},
+        gates=(),
+        report=None,
+    )
+
+
+def _read_environment() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "pillow": version("pillow"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,31 @@
+"""Garments that the frame cuts off."""
+
+from typing import ClassVar
+
+import torch
+
+from qcgen.qc.foreground import find_clusters
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.scores import scored, short_side, unscored
+
+_SMALLEST = 32
+
+
+class BorderCrop:
+    """Share of the frame's outermost sixteenth that has the garment's dominant colour.
+
+    Blind where garment and ground have one colour: there the frame is full of it on clean pictures too.
+    """
+
+    name: ClassVar[str] = "border_crop"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "fraction"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better: ClassVar[bool] = False
+
+    def score(self, batch: Batch) -> Scores:
+        if short_side(batch) < _SMALLEST:
+            return unscored(batch, "too_small")
+        clusters = find_clusters(batch.images)
+        rows = torch.arange(len(batch.images))
+        return scored(clusters.frame[rows, clusters.chosen], self.range)

@@ -1,0 +1,27 @@
+"""How near the picture is to its prompt in CLIP space."""
+
+from typing import ClassVar
+
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.scores import scored, unscored
+
+
+class ClipSimilarity:
+    """Raw cosine of picture and prompt. Compare it within one encoder only, never across encoders or kinds of prompt.
+
+    Source: Hessel et al. 2021, CLIPScore, without its factor 2.5.
+    """
+
+    name: ClassVar[str] = "clip_similarity"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "cosine"
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    higher_is_better: ClassVar[bool] = True
+
+    def score(self, batch: Batch) -> Scores:
+        if batch.encoder is None or batch.clip is None:
+            return unscored(batch, "no_encoder")
+        unique = list(dict.fromkeys(batch.prompts))
+        place = [unique.index(prompt) for prompt in batch.prompts]
+        texts = batch.encoder.encode_texts(unique).to(batch.clip.device)[place]
+        return scored((batch.clip.double() * texts.double()).sum(1), self.range)

@@ -1,0 +1,35 @@
+"""Is it the garment that was asked for, and by how much?"""
+
+from typing import ClassVar
+
+import torch
+
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.scores import scored
+from qcgen.qc.zeroshot import class_cosines
+
+
+class GarmentMargin:
+    """Zero-shot: cosine with the item's own `product` minus the best of the catalogue's other products.
+
+    Positive where the own class wins. `not_applicable` without the field or with fewer than two products.
+    """
+
+    name: ClassVar[str] = "garment_margin"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "cosine difference"
+    range: ClassVar[tuple[float, float]] = (-2.0, 2.0)
+    higher_is_better: ClassVar[bool] = True
+
+    def score(self, batch: Batch) -> Scores:
+        found = class_cosines(batch, "product")
+        if isinstance(found, Scores):
+            return found
+        cosines, own = found
+        rows = torch.arange(len(own))
+        at = torch.tensor([place or 0 for place in own])
+        mine = cosines[rows, at]
+        others = cosines.clone()
+        others[rows, at] = -torch.inf
+        absent = torch.tensor([place is None for place in own])
+        return scored(mine - others.amax(1), self.range, not_applicable=absent)

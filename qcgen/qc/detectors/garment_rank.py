@@ -1,0 +1,30 @@
+"""Place of the asked garment among all that the catalogue has."""
+
+from typing import ClassVar
+
+import torch
+
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.scores import scored
+from qcgen.qc.zeroshot import class_cosines
+
+
+class GarmentRank:
+    """Zero-shot: 1 where no other product of the catalogue is nearer to the picture, 2 where one is, and so on."""
+
+    name: ClassVar[str] = "garment_rank"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "rank"
+    range: ClassVar[tuple[float, float]] = (1.0, 10_000.0)
+    higher_is_better: ClassVar[bool] = False
+
+    def score(self, batch: Batch) -> Scores:
+        found = class_cosines(batch, "product")
+        if isinstance(found, Scores):
+            return found
+        cosines, own = found
+        at = torch.tensor([place or 0 for place in own], device=cosines.device)
+        mine = cosines.gather(1, at[:, None])
+        ranks = 1 + (cosines > mine).sum(1)
+        absent = torch.tensor([place is None for place in own])
+        return scored(ranks.double(), self.range, not_applicable=absent)

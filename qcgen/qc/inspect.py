@@ -1,0 +1,83 @@
+"""Runs a policy's detectors over pictures."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from qcgen.core.errors import PrerequisiteError
+from qcgen.core.types import Measure, Score, Unscored
+from qcgen.models.protocol import ImageTextEncoder
+from qcgen.qc.policy import Policy
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.registry import find_detectors
+
+_TEXTS_KEPT = 4096
+
+
+class Inspector:
+    """Measures pictures with every detector that the policy names, in the policy's order.
+
+    Args:
+        policy: names the detectors.
+        encoder: the CLIP of the job's profile; None leaves the CLIP detectors unscored.
+        vocabulary: for each field, every value the catalogue uses.
+
+    Raises:
+        PrerequisiteError: the policy's CLIP limits were calibrated with another encoder.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        encoder: ImageTextEncoder | None,
+        vocabulary: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        if encoder is not None and policy.encoder_digest not in (None, encoder.digest):
+            raise PrerequisiteError(
+                f"profile {policy.name}: calibrated with the encoder {policy.encoder_digest}, got {encoder.digest}. "
+                f"Cure: use that encoder, or qcgen calibrate RUN --profile {policy.name}."
+            )
+        self._detectors = [find_detectors()[name] for name in policy.names()]
+        self._encoder = None if encoder is None else _Remembering(encoder)
+        self._vocabulary = dict(vocabulary or {})
+
+    def measure(
+        self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
+    ) -> list[tuple[Measure, ...]]:
+        """One tuple of measures a picture, in the order given."""
+        batch = Batch(images, prompts, fields, self._encoder, self._vocabulary)
+        with torch.inference_mode():
+            columns = [
+                _measures(detector.name, detector.version, detector.score(batch)) for detector in self._detectors
+            ]
+        return list(zip(*columns, strict=True))
+
+
+def _measures(name: str, version: int, scores: Scores) -> list[Measure]:
+    return [
+        Score(name, version, value) if reason is None else Unscored(name, version, reason)
+        for value, reason in zip(scores.values.tolist(), scores.reasons, strict=True)
+    ]
+
+
+class _Remembering:
+    """An encoder that encodes each text once: a catalogue repeats a few hundred of them for every batch."""
+
+    def __init__(self, encoder: ImageTextEncoder) -> None:
+        self._encoder = encoder
+        self._texts: dict[str, Tensor] = {}
+        self.digest = encoder.digest
+
+    def encode_images(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+        return self._encoder.encode_images(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        if new:
+            if len(self._texts) + len(new) > _TEXTS_KEPT:
+                self._texts.clear()
+                new = list(dict.fromkeys(texts))
+            self._texts.update(zip(new, self._encoder.encode_texts(new), strict=True))
+        return torch.stack([self._texts[text] for text in texts])

@@ -1,0 +1,235 @@
+"""Small charts as SVG text: no scripts, no fonts, colours from the page's CSS classes, a title and a description each.
+
+Charts are 360 units wide, so on a phone one unit is one pixel and text keeps its size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from qcgen.report import words
+
+WIDTH = 360.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a bar. `state`: good, warn, bad, none, open; each has its own colour and hatching."""
+
+    state: str
+    amount: int
+
+
+def stacked_bar(key: str, title: str, parts: Sequence[Part]) -> Markup:
+    """One bar over the full width; every part that exists is at least visible."""
+    total = sum(part.amount for part in parts)
+    shapes: list[str] = []
+    left = 0.0
+    for part in parts:
+        if part.amount:
+            wide = part.amount / total * WIDTH
+            shapes.append(_rect(part.state, left, 0, max(wide, 1.0), 14))
+            left += wide
+    said = ", ".join(f"{words.count(part.amount)} {part.state}" for part in parts if part.amount)
+    body = "".join(shapes) or _rect("open", 0, 0, WIDTH, 14)
+    return _svg(key, title, said or "nothing yet", 14, body, stretch=True)
+
+
+def bars(key: str, title: str, rows: Sequence[tuple[str, Sequence[Part]]]) -> Markup:
+    """Horizontal stacked bars, a label line over each; the longest fills the width."""
+    longest = max((sum(part.amount for part in parts) for _, parts in rows), default=0) or 1
+    shapes: list[str] = []
+    for place, (label, parts) in enumerate(rows):
+        top = place * 36
+        total = sum(part.amount for part in parts)
+        shapes.append(_text(0, top + 13, _clip(label, 40), label))
+        shapes.append(_text(WIDTH, top + 13, words.count(total), anchor="end"))
+        shapes.append(f'<rect class="track" x="0" y="{top + 18}" width="{WIDTH:g}" height="10" rx="2"/>')
+        left = 0.0
+        for part in parts:
+            wide = part.amount / longest * WIDTH
+            if part.amount:
+                shapes.append(_rect(part.state, left, top + 18, max(wide, 1.5), 10))
+            left += wide
+    said = "; ".join(f"{label}: {sum(part.amount for part in parts)}" for label, parts in rows)
+    return _svg(key, title, said or "no rows", max(len(rows) * 36, 20), "".join(shapes))
+
+
+def histogram(
+    key: str,
+    title: str,
+    *,
+    edges: Sequence[float],
+    lower: Sequence[int],
+    upper: Sequence[int],
+    limits: Sequence[tuple[float, str]],
+) -> Markup:
+    """Bins with `lower` (accepted) at the bottom and `upper` (all others) on top; dashed lines at the limits."""
+    left, right, top, floor = 8.0, WIDTH - 8.0, 24.0, 112.0
+    tallest = max((a + b for a, b in zip(lower, upper, strict=True)), default=0) or 1
+    span = edges[-1] - edges[0]
+
+    def across(value: float) -> float:
+        return left + (value - edges[0]) / span * (right - left)
+
+    shapes = [_line("axis", left, floor, right, floor)]
+    for start, stop, good, other in zip(edges, edges[1:], lower, upper, strict=False):
+        x, wide = across(start), across(stop) - across(start) - 1
+        tall_good = good / tallest * (floor - top)
+        tall_other = other / tallest * (floor - top)
+        # A single image among thousands must still be seen, so a bin that is not empty is at least 1.5 units tall.
+        tall_good, tall_other = (
+            max(tall, 1.5) if amount else 0.0 for tall, amount in ((tall_good, good), (tall_other, other))
+        )
+        if good:
+            shapes.append(_rect("plain", x, floor - tall_good, wide, tall_good))
+        if other:
+            shapes.append(_rect("bad", x, floor - tall_good - tall_other, wide, tall_other))
+    for value, label in limits:
+        x = across(value)
+        shapes.append(_line("limit", x, top - 8, x, floor + 4))
+        anchor = "start" if x < WIDTH * 0.5 else "end"
+        shapes.append(_text(x + (4 if anchor == "start" else -4), top - 10, label, anchor=anchor, strong=True))
+    for share in (0.0, 0.5, 1.0):
+        value = edges[0] + share * span
+        anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
+        shapes.append(_text(across(value), floor + 16, words.number(_tidy(value, span), 3), anchor=anchor, muted=True))
+    axis = f"{words.number(edges[0])} to {words.number(edges[-1])}"
+    said = f"{sum(lower)} accepted and {sum(upper)} other values from {axis}"
+    said += "".join(f"; {label}" for _, label in limits)
+    return _svg(key, title, said, 134, "".join(shapes))
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A share with its interval; `marked` ones are drawn as a filled diamond instead of a dot."""
+
+    label: str
+    rate: float
+    low: float
+    high: float
+    note: str
+    marked: bool = False
+
+
+def interval_dots(key: str, title: str, dots: Sequence[Dot], *, reference: float) -> Markup:
+    """One line per dot over a common axis, with a dashed line at the reference."""
+    left, right = 118.0, WIDTH - 52.0
+    lowest = min([dot.low for dot in dots] + [reference], default=0.0)
+    start = max(0.0, min(0.9, int(lowest * 10) / 10))
+
+    def across(rate: float) -> float:
+        return left + (rate - start) / (1 - start) * (right - left)
+
+    floor = len(dots) * 24 + 6
+    shapes = [_line("axis", left, floor, right, floor)]
+    shapes.append(_line("limit", across(reference), 0, across(reference), floor + 4))
+    for place, dot in enumerate(dots):
+        y = place * 24 + 14
+        state = "bad" if dot.marked else "plain"
+        shapes.append(_text(0, y + 4, _clip(dot.label, 17), dot.label))
+        shapes.append(_line(f"whisker {state}", across(dot.low), y, across(dot.high), y))
+        x = across(dot.rate)
+        if dot.marked:
+            shapes.append(f'<path class="fill bad" d="M{x:.1f} {y - 6}l6 6-6 6-6-6z"/>')
+        else:
+            shapes.append(f'<circle class="fill plain" cx="{x:.1f}" cy="{y}" r="4"/>')
+        shapes.append(_text(WIDTH, y + 4, dot.note, anchor="end", muted=True))
+    for rate, anchor in ((start, "start"), ((1 + start) / 2, "middle"), (1.0, "end")):
+        shapes.append(_text(across(rate), floor + 16, f"{100 * rate:.0f} %", anchor=anchor, muted=True))
+    said = "; ".join(f"{dot.label}: {words.percent(dot.rate)}" for dot in dots)
+    return _svg(key, title, said or "no slices", floor + 22, "".join(shapes))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One night; `rate` None leaves a gap. `change` marks the night with a tick."""
+
+    rate: float | None
+    low: float
+    high: float
+    change: bool = False
+
+
+def sparkline(key: str, title: str, points: Sequence[Point], *, middle: float | None) -> Markup:
+    """A run chart: intervals, a line that breaks at gaps, the median dashed, ticks where something changed."""
+    left, right, top, floor = 34.0, WIDTH - 10.0, 10.0, 110.0
+    known = [point for point in points if point.rate is not None]
+    lowest = min([point.low for point in known] + ([middle] if middle is not None else []), default=0.0)
+    start = max(0.0, min(0.9, int(lowest * 10) / 10))
+
+    def across(place: int) -> float:
+        return (left + right) / 2 if len(points) < 2 else left + 6 + place / (len(points) - 1) * (right - left - 12)
+
+    def down(rate: float) -> float:
+        return floor - (rate - start) / (1 - start) * (floor - top)
+
+    shapes = []
+    for rate in (start, (1 + start) / 2, 1.0):
+        shapes.append(_line("axis faint", left, down(rate), right, down(rate)))
+        shapes.append(_text(left - 5, down(rate) + 4, f"{100 * rate:.0f}", anchor="end", muted=True))
+    if middle is not None:
+        shapes.append(_line("limit", left, down(middle), right, down(middle)))
+    drawing = False
+    line = ""
+    for place, point in enumerate(points):
+        x = across(place)
+        if point.change:
+            shapes.append(f'<path class="fill warn" d="M{x:.1f} {floor + 4:g}l5 8h-10z"/>')
+        if point.rate is None:
+            shapes.append(_text(x, floor - 4, "?", anchor="middle", muted=True))
+            drawing = False
+            continue
+        line += f"{'L' if drawing else 'M'}{x:.1f} {down(point.rate):.1f}"
+        drawing = True
+        shapes.append(_line("whisker plain", x, down(point.low), x, down(point.high)))
+        look, radius = ("accent", 5) if place == len(points) - 1 else ("plain", 3)
+        shapes.append(f'<circle class="fill {look}" cx="{x:.1f}" cy="{down(point.rate):.1f}" r="{radius}"/>')
+    if line:
+        shapes.insert(0, f'<path class="trend" d="{line}"/>')
+    said = ", ".join(words.percent(point.rate) if point.rate is not None else "unknown" for point in points)
+    return _svg(key, title, f"oldest first: {said}", 128, "".join(shapes))
+
+
+def _svg(key: str, title: str, said: str, height: float, body: str, *, stretch: bool = False) -> Markup:
+    shape = ' preserveAspectRatio="none"' if stretch else ""
+    return Markup(
+        f'<svg class="chart" role="img" viewBox="0 0 {WIDTH:g} {height:g}"{shape} aria-labelledby="{key}-t {key}-d">'
+        f'<title id="{key}-t">{escape(title)}</title><desc id="{key}-d">{escape(said)}</desc>{body}</svg>'
+    )
+
+
+def _line(look: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{look}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _rect(state: str, x: float, y: float, wide: float, tall: float) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
+    plain = f'<rect class="fill {state}" {place}/>'
+    # Hatching tells the states apart without colour (and in a grey print).
+    return plain + f'<rect class="hatch" fill="url(#hatch-{state})" {place}/>' if state in ("warn", "bad") else plain
+
+
+def _text(
+    x: float,
+    y: float,
+    shown: str,
+    full: str | None = None,
+    *,
+    anchor: str = "start",
+    muted: bool = False,
+    strong: bool = False,
+) -> str:
+    look = "muted" if muted else "strong" if strong else ""
+    tip = f"<title>{escape(full)}</title>" if full is not None and full != shown else ""
+    return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(shown)}{tip}</text>'
+
+
+def _clip(label: str, most: int) -> str:
+    return label if len(label) <= most else label[: most - 1] + "…"
+
+
+def _tidy(value: float, span: float) -> float:
+    """Round an axis label to a thousandth of the axis, so that 0.30000000000000004 and -1e-17 never show."""
+    return 0.0 if abs(value) < span / 1000 else value

@@ -1,0 +1,48 @@
+"""How numbers are written for people."""
+
+from qcgen.report.intervals import Share
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def percent(value: float | None) -> str:
+    """One decimal; never rounds to 0 % or 100 % what is not."""
+    if value is None:
+        return "n/a"
+    if 0 < value < 0.0005:
+        return "<0.1 %"
+    if 0.9995 <= value < 1:
+        return ">99.9 %"
+    return f"{100 * value:.1f} %"
+
+
+def interval(share: Share) -> str:
+    return f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if share.of else "n/a"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits, without exponents where people do not need them."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def several(amount: int, one: str, many: str | None = None) -> str:
+    return f"{amount:,} {one if amount == 1 else many or one + 's'}"
+
+
+def plain(code: str) -> str:
+    """A reason code or detector name as words."""
+    return code.replace("_", " ").replace("-", " ")

@@ -1,0 +1,119 @@
+"""The patch autoencoder: the linear part in closed form, then the refiner by gradient descent."""
+
+from pathlib import Path
+
+import open_clip
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from qcgen.core.trainspec import AutoencoderTraining
+from qcgen.data.imageset import ImageSet
+from qcgen.models.autoencoder import PatchAutoencoder
+
+
+class AutoencoderTask:
+    """Loss of the refiner: L1 on pixels and on their differences, and features of our own CLIP's early layers."""
+
+    def __init__(self, spec: AutoencoderTraining, data: ImageSet) -> None:
+        self.spec, self.data = spec, data
+        torch.manual_seed(spec.seed)
+        self.rows = torch.from_numpy(data.rows(held_out=False))
+        self.vae = PatchAutoencoder(
+            patch=spec.patch,
+            latent_channels=spec.latent_channels,
+            width=spec.width,
+            blocks=spec.blocks,
+            sample_size=data.images.shape[-1],
+        )
+        self.vae.fit(_pixels(data.images[self.rows]))
+        self.vae.analysis.requires_grad_(False)
+        self.linear_db = self._psnr(self.vae)
+        # The encoder is final now: a teacher may start on its latents while the refiner trains.
+        self.vae.save_pretrained(spec.out / "vae")
+        self.module: nn.Module = self.vae.to(memory_format=torch.channels_last)
+        self.features = _early_features(spec.perceptual) if spec.perceptual else None
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        rows = self.rows[torch.randint(len(self.rows), (self.spec.optim.batch,), generator=generator)]
+        x_0 = _pixels(self._windows(rows, generator))
+        latents = self.vae.encode(x_0)
+        noise = self.spec.latent_noise * torch.rand((len(rows), 1, 1, 1), generator=generator)
+        shaken = latents + noise * torch.randn(latents.shape, generator=generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded = self.vae.decode(shaken).sample
+        decoded = decoded.float()
+        pixel = (decoded - x_0).abs().mean()
+        edge = (decoded.diff(dim=2) - x_0.diff(dim=2)).abs().mean() + (
+            decoded.diff(dim=3) - x_0.diff(dim=3)
+        ).abs().mean()
+        total = pixel + edge / 2
+        numbers = {"pixel": pixel.item(), "edge": edge.item()}
+        if self.features is not None:
+            percept = self._perceptual(decoded, x_0)
+            total = total + self.spec.perceptual_weight * percept
+            numbers["perceptual"] = percept.item()
+        return total, numbers
+
+    def _windows(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Mirrored at random and cut to `crop` at random places, so that blocks fall everywhere."""
+        side = self.spec.crop
+        images = self.data.images[rows]
+        if torch.rand((), generator=generator) < 0.5:
+            images = images.flip(-1)
+        h, w = images.shape[-2:]
+        tops = torch.randint(h - side + 1, (len(images),), generator=generator).tolist()
+        lefts = torch.randint(w - side + 1, (len(images),), generator=generator).tolist()
+        return torch.stack([x[:, t : t + side, s : s + side] for x, t, s in zip(images, tops, lefts, strict=True)])
+
+    def _perceptual(self, decoded: Tensor, x_0: Tensor) -> Tensor:
+        assert self.features is not None
+        total = decoded.new_zeros(())
+        a, b = decoded * 2, x_0 * 2  # [-1, 1] to the CLIP's own scale: mean 0.5, deviation 0.25
+        for stage in self.features:
+            with torch.autocast("cpu", torch.bfloat16):
+                a = stage(a)
+                with torch.no_grad():
+                    b = stage(b)
+            total = total + (F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)).square().sum(1).mean()
+        return total
+
+    @torch.no_grad()
+    def _psnr(self, vae: PatchAutoencoder) -> float:
+        """Mean over the held-out pictures, dB."""
+        rows = torch.from_numpy(self.data.rows(held_out=True))
+        errors = [
+            (vae.decode(vae.encode(x)).sample.clamp(-1, 1) - x).square().mean((1, 2, 3)) / 4
+            for x in (_pixels(self.data.images[part]) for part in rows.split(64))
+        ]
+        return float((-10 * torch.cat(errors).log10()).mean())
+
+    def export(self, averaged: nn.Module, folder: Path) -> dict[str, object]:
+        assert isinstance(averaged, PatchAutoencoder)
+        averaged.eval()
+        refined_db = self._psnr(averaged)
+        averaged.half().save_pretrained(folder / "vae")
+        return {"n": int(self.data.held_out.sum()), "psnr_linear_db": self.linear_db, "psnr_refined_db": refined_db}
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def _early_features(folder: Path) -> list[nn.Module]:
+    model = open_clip.create_model_from_pretrained(f"local-dir:{folder}", return_transform=False)
+    visual = model.float().eval().requires_grad_(False).visual
+    return [_Stem(visual), visual.layer1, visual.layer2]
+
+
+class _Stem(nn.Module):
+    """The first three convolutions of open_clip's ModifiedResNet."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, x: Tensor) -> Tensor:
+        stem = self.visual.stem
+        assert callable(stem)
+        return stem(x)

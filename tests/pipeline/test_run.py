@@ -1,0 +1,240 @@
+"""A whole run on the toy student, with the real store and the real checks."""
+
+import hashlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from qcgen.core.errors import PausedError, SpecError
+from qcgen.core.expand import expand
+from qcgen.core.job import JobSpec
+from qcgen.core.types import Outcome, Row, RunInfo, Severity
+from qcgen.models.families.toy import ToyStudent
+from qcgen.pipeline.progress import Progress
+from qcgen.pipeline.retry import HEALED, NON_FINITE
+from qcgen.store.sql import SqlStore, open_store
+from tests.pipeline.toyjob import make_job, run_toy
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    opened = open_store(f"sqlite:///{tmp_path / 'runs.db'}")
+    yield opened
+    opened.close()
+
+
+def facts(row: Row) -> tuple[object, ...]:
+    """All that must not depend on how often the program was started."""
+    measures = tuple(sorted(row.measures.items()))
+    kinds = tuple(reason.kind for reason in row.reasons)
+    return (
+        row.item_index,
+        row.attempt,
+        row.image_id,
+        row.seed,
+        row.file_sha256,
+        row.relpath,
+        row.outcome,
+        kinds,
+        measures,
+    )
+
+
+def every(store: SqlStore, run: RunInfo) -> list[tuple[object, ...]]:
+    return [facts(row) for row in store.rows(run.run_id, every_attempt=True)]
+
+
+def files_in(out: Path) -> set[str]:
+    return {str(path.relative_to(out)) for path in (out / "images").rglob("*") if path.is_file()}
+
+
+def seeds(job: JobSpec) -> list[int]:
+    student = ToyStudent.reference(job.model)
+    expansion = expand(job, Path("toy.yaml"), model_digest=student.digest, size_px=32)
+    return [expansion.item(index).seed for index in range(len(expansion))]
+
+
+def test_a_run_leaves_every_file_whole_and_recorded(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    run = run_toy(job, store)
+    rows = list(store.rows(run.run_id, every_attempt=True))
+    assert (run.status, run.planned) == ("complete", 72)
+    assert {row.item_index for row in rows if row.current} == set(range(72))
+    assert files_in(tmp_path / "out") == {row.relpath for row in rows}
+    for row in rows:
+        data = (tmp_path / "out" / str(row.relpath)).read_bytes()
+        assert (hashlib.sha256(data).hexdigest(), len(data)) == (row.file_sha256, row.bytes)
+        image = PIL.Image.open(BytesIO(data))
+        assert image.size == (32, 32)
+        assert "trainedAlgorithmicMedia" in image.info["XML:com.adobe.xmp"]
+        assert row.image_id in image.info["XML:com.adobe.xmp"]
+        assert row.thumbnail is not None
+
+
+def test_files_hold_the_pixels_that_the_student_makes_for_the_seed(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    run = run_toy(job, store)
+    student = ToyStudent(ToyStudent.reference(job.model))
+    for row in list(store.rows(run.run_id))[::17]:
+        noise = torch.randn(student.latent_shape, generator=torch.Generator().manual_seed(row.seed))[None]
+        pixels = student.decode(student.generate(noise, student.embed([row.prompt])))[0]
+        expected = (pixels.clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
+        found = np.asarray(PIL.Image.open(tmp_path / "out" / str(row.relpath)), dtype=float)
+        # One level: the same picture made alone and in a batch of 8.
+        assert np.abs(found - expected).max() <= 1
+
+
+def test_stages_are_timed(store: SqlStore, tmp_path: Path) -> None:
+    run = run_toy(make_job(tmp_path / "out"), store, report=lambda info: tmp_path / "index.html")
+    assert {"embed", "generate", "decode", "qc", "encode", "write", "store", "report"} <= run.seconds_by_stage.keys()
+    assert run.seconds > 0
+    assert run.report == str(tmp_path / "index.html")
+
+
+def test_second_start_generates_nothing_and_returns_the_run(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    report = tmp_path / "index.html"
+    report.write_text("report")
+    first = run_toy(job, store, report=lambda info: report)
+    before = every(store, first)
+    told: list[Progress] = []
+    student = ToyStudent(ToyStudent.reference(job.model))
+    second = run_toy(job, store, student=student, progress=told.append, report=lambda info: report)
+    assert student.calls == []
+    assert second == first
+    assert every(store, second) == before
+    assert (told[-1].phase, told[-1].done, told[-1].generated) == ("finish", 72, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"seed": 8}, "items.seed: 7 -> 8"),
+        ({"prompt": "{colour} {product}"}, "items.prompt"),
+        ({"copies": 5}, "items.images_per_item: 4 -> 5"),
+        ({"name": "other-night"}, "job 'toy-night'"),
+    ],
+)
+def test_changed_job_in_the_same_folder_is_refused_with_what_changed(
+    change: dict[str, object], line: str, store: SqlStore, tmp_path: Path
+) -> None:
+    run = run_toy(make_job(tmp_path / "out"), store)
+    before = every(store, run)
+    with pytest.raises(SpecError) as caught:
+        run_toy(make_job(tmp_path / "out", **change), store)  # type: ignore[arg-type]
+    assert line in str(caught.value)
+    assert "Cure:" in str(caught.value)
+    assert every(store, run) == before
+
+
+def test_same_job_in_another_folder_gives_the_same_files(store: SqlStore, tmp_path: Path) -> None:
+    first = run_toy(make_job(tmp_path / "a"), store)
+    second = run_toy(make_job(tmp_path / "b"), store)
+    assert first.run_id != second.run_id
+    assert every(store, first) == every(store, second)
+
+
+def test_shard_and_batch_sizes_do_not_change_noise_or_names(store: SqlStore, tmp_path: Path) -> None:
+    first = run_toy(make_job(tmp_path / "a"), store)
+    second = run_toy(make_job(tmp_path / "b", shard_size=7, batch_size=3), store)
+    pick = [
+        (row.item_index, row.seed, row.relpath, row.image_id) for row in store.rows(first.run_id) if row.attempt == 1
+    ]
+    other = {row.item_index: (row.item_index, row.seed, row.relpath, row.image_id) for row in store.rows(second.run_id)}
+    assert pick
+    assert all(one == other[int(one[0])] for one in pick if one[0] in other)
+
+
+def test_limit_makes_the_first_items_only(store: SqlStore, tmp_path: Path) -> None:
+    run = run_toy(make_job(tmp_path / "out"), store, limit=20)
+    assert run.planned == 20
+    assert {row.item_index for row in store.rows(run.run_id)} == set(range(20))
+
+
+def test_lost_and_damaged_files_are_made_again_byte_for_byte(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    run = run_toy(job, store)
+    before = every(store, run)
+    names = sorted(files_in(tmp_path / "out"))
+    (tmp_path / "out" / names[0]).unlink()
+    (tmp_path / "out" / names[-1]).write_bytes(b"cut")
+    told: list[Progress] = []
+    again = run_toy(job, store, progress=told.append)
+    assert again.status == "complete"
+    assert every(store, again) == before
+    assert 0 < told[-1].generated < 72
+    assert files_in(tmp_path / "out") == set(names)
+
+
+def test_left_over_parts_and_unrecorded_files_go_and_strangers_stay(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    run = run_toy(job, store)
+    row = next(row for row in store.rows(run.run_id) if row.attempt == 1)
+    folder = (tmp_path / "out" / str(row.relpath)).parent
+    item = expand(job, Path("toy.yaml"), model_digest=run.model_digest, size_px=32).item(row.item_index, 2)
+    left_over = folder / f"{item.index:06d}-{item.seed}.png"
+    stranger = folder / "notes.txt"
+    for path in (folder / "000000-1.png.part", left_over, stranger):
+        path.write_text("x")
+    run_toy(job, store)
+    assert sorted(path.name for path in (folder / "000000-1.png.part", left_over, stranger) if path.exists()) == [
+        "notes.txt"
+    ]
+
+
+def test_planted_nan_is_tried_in_float32_and_then_failed_without_a_file(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    sick = seeds(job)[10]
+    run = run_toy(job, store, faults={sick: "always"})
+    (row,) = [row for row in store.rows(run.run_id, every_attempt=True) if row.item_index == 10]
+    assert (row.outcome, row.error, row.relpath, row.bytes) == (Outcome.FAILED, NON_FINITE, None, 0)
+    assert [reason.kind for reason in row.reasons] == [NON_FINITE]
+    assert not [name for name in files_in(tmp_path / "out") if f"-{sick}." in name]
+    assert any(gate.kind == "gate_failed_items" and gate.severity is Severity.BLOCK for gate in run.gates)
+
+
+def test_nan_of_half_precision_alone_is_healed_with_the_same_seed(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    ref = ToyStudent.reference(job.model)
+    sick = seeds(job)[10]
+    half = ToyStudent(ref, dtype=torch.bfloat16, faults={sick: "half"})
+    run = run_toy(job, store, student=half, precise=lambda: ToyStudent(ref, faults={sick: "half"}))
+    first = next(row for row in store.rows(run.run_id, every_attempt=True) if row.item_index == 10)
+    assert (first.seed, first.error) == (sick, None)
+    assert first.relpath is not None
+    assert HEALED in [reason.kind for reason in first.reasons]
+
+
+def test_a_run_elsewhere_in_the_folder_is_waited_for(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+
+    def start_another(progress: Progress) -> None:
+        if progress.phase == "work":
+            run_toy(job, store)
+
+    with pytest.raises(PausedError, match="another qcgen run"):
+        run_toy(job, store, progress=start_another)
+
+
+def test_error_in_the_middle_leaves_no_file_of_the_open_shard(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+
+    class BrokenError(Exception):
+        pass
+
+    def break_off(progress: Progress) -> None:
+        if progress.generated >= 24:
+            raise BrokenError
+
+    with pytest.raises(BrokenError):
+        run_toy(job, store, progress=break_off)
+    (run,) = store.runs()
+    assert run.status == "failed"
+    assert files_in(tmp_path / "out") == {row.relpath for row in store.rows(run.run_id, every_attempt=True)}
+    again = run_toy(job, store)
+    assert every(store, again) == every(store, run_toy(make_job(tmp_path / "undisturbed"), store))

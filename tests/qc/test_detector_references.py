@@ -1,0 +1,142 @@
+"""Detectors on pictures whose right answer is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from qcgen.qc.detectors.blank import Blank
+from qcgen.qc.detectors.blur import Blur
+from qcgen.qc.detectors.border_crop import BorderCrop
+from qcgen.qc.detectors.clipping import Clipping
+from qcgen.qc.detectors.colour_match import ColourMatch
+from qcgen.qc.detectors.garment_margin import GarmentMargin
+from qcgen.qc.detectors.garment_rank import GarmentRank
+from qcgen.qc.detectors.noise import Noise
+from qcgen.qc.detectors.upsampling_grid import UpsamplingGrid
+from qcgen.qc.protocol import Batch
+
+
+def _batch(*images: torch.Tensor, **fields: str) -> Batch:
+    stacked = torch.stack(images).round().clamp(0, 255).to(torch.uint8)
+    return Batch(stacked, ["a photo"] * len(images), [fields] * len(images))
+
+
+def _flat(level: float, side: int = 128) -> torch.Tensor:
+    return torch.full((3, side, side), level)
+
+
+@pytest.mark.parametrize("sigma", [3.0, 6.0, 12.0])
+def test_noise_of_a_flat_grey_picture_is_its_sigma(sigma: float) -> None:
+    grain = sigma * torch.randn(128, 128, generator=torch.Generator().manual_seed(2))
+    value = float(Noise().score(_batch(_flat(128) + grain)).values[0])
+    # The low quantile over tiles of 256 pixels lies about 6 % under the mean.
+    assert value == pytest.approx(0.94 * sigma, rel=0.06)
+
+
+def test_noise_of_a_textured_picture_is_that_of_its_flat_part() -> None:
+    rng = torch.Generator().manual_seed(2)
+    picture = _flat(128) + 4 * torch.randn(128, 128, generator=rng)
+    picture[:, 32:] += 60 * torch.randn(96, 128, generator=rng).sign()
+    value = float(Noise().score(_batch(picture)).values[0])
+    # A mean over the picture, Immerkaer's own estimate, would say about 50.
+    assert value == pytest.approx(4, rel=0.15)
+
+
+def test_noise_without_unclipped_tiles_is_saturated() -> None:
+    assert Noise().score(_batch(_flat(255))).reasons == ("saturated",)
+
+
+def test_blank_is_minus_log10_of_the_variance() -> None:
+    halves = _flat(100)
+    halves[:, :, 64:] = 120
+    values = Blank().score(_batch(halves, _flat(7))).values
+    assert float(values[0]) == pytest.approx(-math.log10(100), abs=1e-6)
+    assert float(values[1]) == 4.0
+
+
+def test_blur_of_a_step_is_that_of_the_gaussian_integral() -> None:
+    step = _flat(40)
+    step[:, :, 64:] = 200
+    # The steepest difference of a step after a gaussian is the kernel's middle weight.
+    expected = 1 / sum(math.exp(-(k**2) / (2 * 1.5**2)) for k in range(-4, 5))
+    assert float(Blur().score(_batch(step)).values[0]) == pytest.approx(expected, abs=1e-5)
+    assert Blur().score(_batch(_flat(90))).reasons == ("no_edges",)
+
+
+def test_clipping_counts_the_pixels_with_a_channel_at_its_end() -> None:
+    image = _flat(128)
+    image[0, :32] = 255
+    image[2, -16:] = 0
+    assert float(Clipping().score(_batch(image)).values[0]) == pytest.approx((32 + 16) / 128)
+
+
+def test_grid_answers_to_periods_of_the_decoder_only() -> None:
+    grain = 2 * torch.randn(128, 128, generator=torch.Generator().manual_seed(4))
+    wave = torch.arange(128)
+    of_period = {period: _flat(128) + grain + 3 * torch.cos(2 * math.pi * wave / period) for period in (8, 4, 2, 5.3)}
+    values = dict(zip(of_period, UpsamplingGrid().score(_batch(*of_period.values())).values.tolist(), strict=True))
+    assert min(values[8], values[4], values[2]) > 1.5
+    assert values[5.3] < 0.5
+
+
+def test_small_pictures_are_asked_for_period_two_only() -> None:
+    wave = torch.arange(64)
+    grain = 2 * torch.randn(64, 64, generator=torch.Generator().manual_seed(4))
+    eight, two = (_flat(128, 64) + grain + 3 * torch.cos(2 * math.pi * wave / period) for period in (8, 2))
+    values = UpsamplingGrid().score(_batch(eight, two)).values
+    assert float(values[0]) < 0.6
+    assert float(values[1]) > 1.0
+
+
+def _dressed(colour: tuple[int, int, int], *, inset: int = 32) -> torch.Tensor:
+    image = _flat(205)
+    image[:, inset : 128 - inset, 32:96] = torch.tensor(colour, dtype=torch.float32)[:, None, None]
+    return image
+
+
+def test_colour_match_is_zero_for_the_right_name_and_large_for_the_wrong_one() -> None:
+    red = _dressed((200, 25, 35))
+    assert float(ColourMatch().score(_batch(red, colour="red")).values[0]) == 0
+    assert float(ColourMatch().score(_batch(red, colour="blue")).values[0]) > 30
+    assert ColourMatch().score(_batch(red, colour="scarlet")).reasons == ("unknown_colour",)
+    assert ColourMatch().score(_batch(red)).reasons == ("not_applicable",)
+
+
+def test_border_crop_is_the_garments_share_of_the_frame() -> None:
+    inside, through = (float(BorderCrop().score(_batch(_dressed((200, 25, 35), inset=i))).values[0]) for i in (32, 0))
+    assert inside == 0
+    # Half of the upper and of the lower side, a quarter of the frame; the corners count once.
+    assert through == pytest.approx(0.25, abs=0.03)
+
+
+class _Axes:
+    """An encoder of three classes: a picture's vector is its mean colour, a text's the axis of the word in it."""
+
+    digest = "axes"
+
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(images.float().mean((2, 3)), dim=1)
+
+    def encode_texts(self, texts: list[str]) -> torch.Tensor:
+        words = ("hat", "shirt", "dress")
+        return torch.stack([torch.tensor([float(word in text) for word in words]) for text in texts])
+
+
+def test_margin_and_rank_follow_the_cosines() -> None:
+    image = torch.stack([_flat(0)[0] + level for level in (240.0, 100.0, 20.0)])
+    stacked = image.to(torch.uint8).expand(3, -1, -1, -1)
+    products = ["hat", "shirt", "cap"]
+    batch = Batch(
+        stacked,
+        [""] * 3,
+        [{"product": name} for name in products],
+        _Axes(),
+        {"product": ("hat", "shirt", "dress")},
+    )
+    norm = float(np.linalg.norm([240, 100, 20]))
+    margins, ranks = GarmentMargin().score(batch), GarmentRank().score(batch)
+    assert margins.values.tolist() == pytest.approx([140 / norm, -140 / norm, 0], abs=1e-6)
+    assert ranks.values.tolist() == [1, 2, 0]
+    assert margins.reasons == ranks.reasons == (None, None, "not_applicable")

@@ -1,0 +1,88 @@
+"""The inspector runs what the policy names, once per picture, whatever the batch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from qcgen.core.errors import PrerequisiteError
+from qcgen.core.types import Score, Unscored
+from qcgen.qc.inspect import Inspector
+from qcgen.qc.policy import build_policy
+from qcgen.qc.profile import Calibration, Profile
+
+_PROFILE = Profile.model_validate(
+    {
+        "version": 1,
+        "name": "test",
+        "alpha": 0.05,
+        "near_duplicate_bits": 24,
+        "calibration": None,
+        "detectors": {"blank": {}, "clip_similarity": {}, "garment_rank": {}},
+    }
+)
+
+
+class _Counting:
+    """An encoder of two dimensions that counts the texts it is given."""
+
+    digest = "counting"
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
+        bright = images.float().mean((1, 2, 3)) / 255
+        return torch.nn.functional.normalize(torch.stack([bright, 1 - bright], dim=1), dim=1)
+
+    def encode_texts(self, texts: list[str]) -> torch.Tensor:
+        self.texts += texts
+        bright = torch.tensor([float("white" in text) for text in texts])
+        return torch.stack([bright, 1 - bright], dim=1)
+
+
+def _images() -> torch.Tensor:
+    return torch.tensor([250, 5], dtype=torch.uint8)[:, None, None, None].expand(2, 3, 64, 64).contiguous()
+
+
+def test_measures_come_in_the_policys_order_for_each_picture() -> None:
+    inspector = Inspector(build_policy(_PROFILE, None, sha256=""), _Counting(), {"product": ("white hat", "black hat")})
+    fields = [{"product": "white hat"}, {"product": "white hat"}]
+    measures = inspector.measure(_images(), ["white hat", "white hat"], fields)
+    assert [[one.detector for one in row] for row in measures] == [["blank", "clip_similarity", "garment_rank"]] * 2
+    ranks = [row[2] for row in measures]
+    assert [rank.value for rank in ranks if isinstance(rank, Score)] == [1, 2]
+
+
+def test_each_text_is_encoded_once() -> None:
+    encoder = _Counting()
+    inspector = Inspector(build_policy(_PROFILE, None, sha256=""), encoder, {"product": ("white hat", "black hat")})
+    for _ in range(3):
+        inspector.measure(_images(), ["white hat", "a hat"], [{"product": "white hat"}] * 2)
+    assert len(encoder.texts) == len(set(encoder.texts))
+
+
+def test_without_an_encoder_clip_scores_are_missing_and_not_zero() -> None:
+    inspector = Inspector(build_policy(_PROFILE, None, sha256=""), None, {})
+    (row, _) = inspector.measure(_images(), ["", ""], [{}, {}])
+    assert row[1:] == (Unscored("clip_similarity", 1, "no_encoder"), Unscored("garment_rank", 1, "no_encoder"))
+
+
+def test_an_encoder_other_than_the_calibrated_one_is_refused(tmp_path: Path) -> None:
+    calibration = Calibration(
+        version=1,
+        profile="test",
+        created="2026-11-23",
+        source="none",
+        n=0,
+        alpha=0.05,
+        split_seed=0,
+        encoder_digest="another",
+        model_digest=None,
+        libraries={},
+        uncalibrated={},
+        detectors={},
+        joint=(),
+    )
+    with pytest.raises(PrerequisiteError, match="qcgen calibrate"):
+        Inspector(build_policy(_PROFILE, calibration, sha256=""), _Counting(), {})

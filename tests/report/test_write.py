@@ -1,0 +1,185 @@
+"""The report folder as a whole."""
+
+import hashlib
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import PIL.Image
+import pytest
+import synthetic
+
+from qcgen.core.errors import SpecError
+from qcgen.core.types import Outcome
+from qcgen.report.sprites import PER_SHEET, TILE_PX, Pictures, image_href
+from qcgen.report.write import write_report
+
+SUMMARY_KEYS = {
+    "run_id", "status", "planned", "generated", "failed", "accepted", "flagged", "rejected", "retried", "model",
+    "model_digest", "spec_sha256", "seconds", "images_per_second", "seconds_by_stage", "report",
+}  # fmt: skip
+
+
+def write(made: synthetic.Synthetic, root: Path, **changes: object) -> Path:
+    options = {"formats": ("html", "csv"), "history": (), **changes}
+    folder = root / "reports" / made.run.run_id
+    return write_report(
+        made.run, made.rows, folder=folder, images_root=root / "out", every_attempt=made.everything, **options
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_folder_holds_the_promised_files_and_the_sums_cover_all_of_them(tmp_path: Path) -> None:
+    index = write(synthetic.make_synthetic(250), tmp_path)
+    assert index.name == "index.html"
+    files = contents(index.parent)
+    sums = dict(reversed(line.split("  ")) for line in files.pop("SHA256SUMS").decode().splitlines())
+    assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    promised = {"index.html", "grid.html", "grid-data.js", "images.csv", "flags.csv", "decisions.csv", "run.json"}
+    assert promised < files.keys()
+    assert {name for name in files if name.startswith("sprites/")} == {f"sprites/{n:05d}.webp" for n in range(3)}
+    assert index.parent.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in index.parent.parent.iterdir()] == [index.parent.name]
+
+
+def test_summary_has_the_contracts_keys_and_agrees_with_the_rows(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(120)
+    kept = json.loads(write(made, tmp_path).with_name("run.json").read_text())
+    assert kept.keys() >= SUMMARY_KEYS
+    assert kept["generated"] == sum(row.relpath is not None for row in made.rows)
+    assert kept["accepted"] == sum(row.outcome is Outcome.ACCEPT for row in made.rows)
+    assert kept["attempts"] == len(made.everything)
+    assert kept["images_per_second"] == pytest.approx(kept["generated"] / made.run.seconds)
+
+
+def test_second_call_replaces_the_first_and_is_the_same_for_the_same_run(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(30)
+    first = contents(write(made, tmp_path).parent)
+    assert contents(write(made, tmp_path).parent) == first
+    smaller = contents(write(replace(made, rows=made.rows[:5], everything=made.everything[:5]), tmp_path).parent)
+    assert smaller["images.csv"] != first["images.csv"]
+
+
+def test_folder_that_is_no_report_is_left_alone(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(1)
+    precious = tmp_path / "reports" / made.run.run_id / "thesis.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("years of work")
+    with pytest.raises(SpecError, match="not a report"):
+        write(made, tmp_path)
+    assert precious.read_text() == "years of work"
+
+
+def test_failure_in_the_middle_keeps_the_old_report(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(10)
+    before = contents(write(made, tmp_path).parent)
+
+    def broken() -> object:
+        yield made.rows[0]
+        raise RuntimeError("the store went away")
+
+    with pytest.raises(RuntimeError):
+        write(replace(made, rows=broken()), tmp_path)  # type: ignore[arg-type]
+    assert contents(tmp_path / "reports" / made.run.run_id) == before
+    assert len(list((tmp_path / "reports").iterdir())) == 1
+
+
+@pytest.mark.parametrize(("formats", "name"), [(("html",), "index.html"), (("csv",), "run.json"), ((), "run.json")])
+def test_only_the_asked_formats_are_written(tmp_path: Path, formats: tuple[str, ...], name: str) -> None:
+    page = write(synthetic.make_synthetic(3), tmp_path, formats=formats)
+    assert page.name == name
+    files = contents(page.parent)
+    assert ("images.csv" in files) == ("csv" in formats)
+    assert ("grid.html" in files) == ("html" in formats)
+    if "html" in formats and "csv" not in formats:
+        assert b"images.csv" not in re.sub(b"<noscript>.*?</noscript>|<footer>.*?</footer>", b"", files["index.html"])
+
+
+def test_pages_name_no_outside_address(tmp_path: Path) -> None:
+    index = write(synthetic.make_synthetic(40), tmp_path)
+    for name in ("index.html", "grid.html", "grid-data.js"):
+        text = index.with_name(name).read_text()
+        assert re.findall(r"""(?:src|href|url|@import)\s*[=(]?\s*["']?\s*(?:https?:|//)[^\s"']*""", text) == []
+
+
+def test_report_keeps_no_absolute_path(tmp_path: Path) -> None:
+    index = write(synthetic.make_synthetic(20), tmp_path)
+    assert all(str(tmp_path).encode() not in data for data in contents(index.parent).values())
+
+
+def test_thumbnail_is_made_from_the_file_where_the_row_has_none(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(12)
+    synthetic.save_images(made.rows, tmp_path / "out")
+    bare = replace(made, rows=tuple(replace(row, thumbnail=None) for row in made.rows))
+    index = write(bare, tmp_path)
+    sheet = PIL.Image.open(index.parent / "sprites" / "00000.webp")
+    assert sheet.size == (10 * TILE_PX, 2 * TILE_PX)
+    whole = PIL.Image.open(io.BytesIO(made.rows[0].thumbnail)).convert("RGB").resize((TILE_PX, TILE_PX))
+    middle = (TILE_PX // 2, TILE_PX // 2)
+    difference = max(abs(a - b) for a, b in zip(sheet.getpixel(middle), whole.getpixel(middle), strict=True))
+    # Two lossy encodings lie between the two; a wrong tile would be off by more than 100 codes.
+    assert difference <= 24
+
+
+def test_lost_and_damaged_pictures_are_counted_and_do_not_stop_the_report(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(6, seed=3)
+    rows = [replace(row, thumbnail=None if n % 2 else b"no picture", reasons=()) for n, row in enumerate(made.rows)]
+    page = write(replace(made, rows=tuple(rows)), tmp_path).read_text()
+    assert "could not be read for a thumbnail" in page
+
+
+@pytest.mark.parametrize("relpath", ["../secret.png", "/etc/passwd", "a/../../secret.png"])
+def test_path_outside_the_images_folder_is_neither_read_nor_linked(tmp_path: Path, relpath: str) -> None:
+    (tmp_path / "out").mkdir()
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
+    row = replace(next(synthetic.make_rows(1)), relpath=relpath, thumbnail=None)
+    pictures = Pictures(tmp_path / "out")
+    assert pictures.thumbnail(row) is None
+    assert pictures.lost == 1
+    assert image_href("../out", relpath) is None
+
+
+def test_huge_picture_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    PIL.Image.new("1", (8000, 8000)).save(tmp_path / "out" / "bomb.png")
+    row = replace(next(synthetic.make_rows(1)), relpath="bomb.png", thumbnail=None)
+    assert Pictures(tmp_path / "out").thumbnail(row) is None
+
+
+def test_links_to_full_pictures_lead_from_the_report_to_the_files(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(60)
+    synthetic.save_images(made.rows, tmp_path / "out", size=32)
+    index = write(made, tmp_path)
+    links = re.findall(r'<a class="pic" href="([^"]+)"', index.read_text())
+    assert len(links) == 18
+    assert all((index.parent / link).is_file() for link in links)
+
+
+def test_history_is_read_from_earlier_reports_and_a_missing_one_stays_a_gap(tmp_path: Path) -> None:
+    runs = [
+        synthetic.make_synthetic(50, seed=day, run_id=f"night{day}", started_at=f"2026-11-0{day}T01:00:00Z")
+        for day in range(1, 5)
+    ]
+    written = [write(made, tmp_path).parent for made in runs[:3]]
+    for path in (*written[1].rglob("*.*"),):
+        path.unlink()
+    index = write(runs[3], tmp_path, history=[made.run for made in reversed(runs)])
+    table = (index.parent / "tables" / "history_nights.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in table[1:]] == ["night4", "night3", "night2", "night1"]
+    assert [line.split(",")[3] != "" for line in table[1:]] == [True, True, False, True]
+
+
+def test_large_run_is_packed_in_columns(tmp_path: Path) -> None:
+    """A hundred rows a sheet, and a data file that grows by less than 400 bytes a row, prompts and ids included."""
+    pictures = synthetic.thumbnails(20)
+    made = synthetic.make_synthetic(5000, pictures=pictures)
+    index = write(made, tmp_path, formats=("html",))
+    assert len(list((index.parent / "sprites").iterdir())) == 5000 // PER_SHEET
+    assert (index.parent / "grid-data.js").stat().st_size < 400 * 5000
+    # The page itself must not grow with the run: 400 kB is the design's budget.
+    assert index.stat().st_size < 400_000

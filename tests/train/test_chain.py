@@ -1,0 +1,182 @@
+"""The whole chain on a tiny image set: CLIP, autoencoder, teacher, distillation, a student that the engine loads."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from qcgen.core.distillspec import DistillSpec
+from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.trainspec import AutoencoderTraining, ClipTraining, DataSpec, OptimSpec, TeacherTraining
+from qcgen.models.embedded import load_encoder, load_student
+from qcgen.models.find import resolve_model
+from qcgen.pipeline.train import pick_divergence, run_distillation, run_training
+
+
+def _quiet(_: str) -> None:
+    return
+
+
+@pytest.fixture(scope="session")
+def chain(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `clip`, `autoencoder`, `teacher` and `distilled/student`, each trained for a few steps."""
+    root = tmp_path_factory.mktemp("chain")
+    data = DataSpec(path=tiny_set)
+
+    def optim(steps: int) -> OptimSpec:
+        return OptimSpec(lr=1e-3, batch=8, steps=steps, warmup=2, ema=0.5)
+
+    common = {"version": 1, "data": data, "threads": 1}
+    run_training(
+        ClipTraining(
+            kind="clip",
+            name="clip",
+            out=root / "clip",
+            optim=optim(4),
+            image_size=32,
+            vision_width=8,
+            vision_layers=(1, 1, 1, 1),
+            text_layers=1,
+            **common,
+        ),
+        say=_quiet,
+    )
+    run_training(
+        AutoencoderTraining(
+            kind="autoencoder",
+            name="ae",
+            out=root / "autoencoder",
+            optim=optim(4),
+            patch=8,
+            latent_channels=4,
+            width=16,
+            blocks=1,
+            crop=24,
+            perceptual=root / "clip",
+            **common,
+        ),
+        say=_quiet,
+    )
+    run_training(
+        TeacherTraining(
+            kind="teacher",
+            name="t",
+            out=root / "teacher",
+            optim=optim(6),
+            clip=root / "clip",
+            autoencoder=root / "autoencoder",
+            channels=(32, 48),
+            augmentations=2,
+            **common,
+        ),
+        say=_quiet,
+    )
+    run_distillation(_distillation(root, tiny_set, steps=3), say=_quiet)
+    return root
+
+
+def _distillation(
+    root: Path, tiny_set: Path, *, steps: int, out: str = "distilled", checkpoint_every: int = 100
+) -> DistillSpec:
+    return DistillSpec.model_validate(
+        {
+            "version": 1,
+            "name": "d",
+            "teacher": root / "teacher",
+            "captions": tiny_set,
+            "out": root / out,
+            "pairs": {"count": 4, "solver_steps": 4, "steps": 2},
+            "gan": {"start": 0.0},
+            "fake": {"updates": 1, "warmup": 1},
+            "optim": {"batch": 4, "steps": steps},
+            "checkpoint_every": checkpoint_every,
+            "threads": 1,
+        }
+    )
+
+
+def test_the_student_draws_pictures_that_follow_the_noise_and_the_prompt(chain: Path) -> None:
+    student = load_student(resolve_model(str(chain / "distilled" / "student")), dtype="float32")
+    cond = student.embed(["a photo of a red dress", "a photo of a blue hat"])
+    noise = torch.randn((1, *student.latent_shape), generator=torch.Generator().manual_seed(1))
+    other = torch.randn((1, *student.latent_shape), generator=torch.Generator().manual_seed(2))
+    picture = student.decode(student.generate(noise, cond[:1]))
+    assert picture.shape == (1, 3, student.size_px, student.size_px) == (1, 3, 32, 32)
+    assert bool(torch.isfinite(picture).all())
+    torch.testing.assert_close(picture, student.decode(student.generate(noise, cond[:1])), rtol=0, atol=0)
+    assert not torch.equal(picture, student.decode(student.generate(other, cond[:1])))
+    assert not torch.equal(picture, student.decode(student.generate(noise, cond[1:])))
+
+
+def test_a_picture_does_not_depend_on_its_batch(chain: Path) -> None:
+    student = load_student(resolve_model(str(chain / "distilled" / "student")), dtype="float32")
+    cond = student.embed(["a photo of a red dress"]).expand(4, -1, -1)
+    noise = torch.randn((4, *student.latent_shape), generator=torch.Generator().manual_seed(3))
+    together = student.generate(noise, cond)
+    # float32 sums in another order differ by about 1e-6.
+    torch.testing.assert_close(student.generate(noise[2:3], cond[:1]), together[2:3], rtol=1e-4, atol=1e-5)
+
+
+def test_the_truncated_scheduler_makes_the_same_picture_and_refuses_more_steps(chain: Path) -> None:
+    from diffusers import LCMScheduler
+
+    folder = chain / "distilled" / "student"
+    student = load_student(resolve_model(str(folder)), dtype="float32")
+    scheduler = LCMScheduler.from_pretrained(folder / "scheduler")
+    scheduler.set_timesteps(1)
+    noise = torch.randn((1, *student.latent_shape), generator=torch.Generator().manual_seed(4))
+    cond = student.embed(["a photo of a green hat"])
+    output = student.unet(noise, scheduler.timesteps[0], cond).sample
+    stock = scheduler.step(output, scheduler.timesteps[0], noise, return_dict=False)[1]
+    torch.testing.assert_close(stock, student.generate(noise, cond), rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match=r"original_inference_steps|num_inference_steps"):
+        scheduler.set_timesteps(4)
+
+
+def test_a_distillation_that_was_cut_off_ends_bitwise_like_an_undisturbed_one(chain: Path, tiny_set: Path) -> None:
+    whole = _distillation(chain, tiny_set, steps=4, out="whole", checkpoint_every=2)
+    run_distillation(whole, say=_quiet)
+    half = _distillation(chain, tiny_set, steps=2, out="parts", checkpoint_every=2)
+    run_distillation(half, say=_quiet)
+    run_distillation(_distillation(chain, tiny_set, steps=4, out="parts", checkpoint_every=2), say=_quiet)
+    one, other = (
+        chain / name / "student" / "unet" / "diffusion_pytorch_model.safetensors" for name in ("whole", "parts")
+    )
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_training_resumes_from_its_checkpoint_and_logs_every_step_once(chain: Path) -> None:
+    rows = [json.loads(line) for line in (chain / "teacher" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 5]
+    assert (chain / "teacher" / "measured.json").exists()
+
+
+def test_the_clip_names_its_measures_on_held_out_rows_and_loads_as_an_encoder(chain: Path) -> None:
+    measured = json.loads((chain / "clip" / "measured.json").read_text())
+    assert measured["held_out"]["n"] + measured["trained"]["n"] == 48
+    encoder = load_encoder(str(chain / "clip"))
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    embedded = encoder.encode_images(images)
+    torch.testing.assert_close(embedded.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(encoder.encode_texts(["a hat", "a hat"])[0], encoder.encode_texts(["a hat"])[0])
+
+
+def test_a_pickle_is_never_loaded(chain: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = tmp_path / "student"
+    shutil.copytree(chain / "distilled" / "student", folder)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").rename(folder / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(SpecError, match="is a pickle and is never loaded"):
+        load_student(resolve_model(str(folder)))
+
+
+def test_missing_parts_and_unknown_names_say_what_to_do(chain: Path, tmp_path: Path, tiny_set: Path) -> None:
+    with pytest.raises(PrerequisiteError, match="Cure"):
+        load_encoder(str(tmp_path))
+    with pytest.raises(SpecError, match="jensen_shannon"):
+        pick_divergence("jensen_shanon")
+    spec = _distillation(chain, tiny_set, steps=1).model_copy(update={"teacher": tmp_path})
+    with pytest.raises(PrerequisiteError, match="lacks"):
+        run_distillation(spec, say=_quiet)
