@@ -1,7 +1,9 @@
 """run.json: the run in numbers for other programs."""
 
+import math
 from dataclasses import asdict
 
+from qcgen.core.types import Finding
 from qcgen.report.intervals import Share
 from qcgen.report.runview import RunView
 
@@ -39,9 +41,7 @@ def summarise(view: RunView) -> dict[str, object]:
         "report": "index.html",
         "pass_rate": _share(view.passed, "clopper-pearson"),
         "miss_rate": {**_share(view.missed, "clopper-pearson"), "upper_95_one_sided": view.missed_upper},
-        "gates": [
-            {**asdict(gate), "severity": str(gate.severity), "evidence": dict(gate.evidence)} for gate in run.gates
-        ],
+        "gates": [_gate(gate) for gate in run.gates],
         "reasons": [
             {
                 "kind": one.kind,
@@ -71,6 +71,13 @@ def summarise(view: RunView) -> dict[str, object]:
         },
         "environment": dict(run.environment),
     }
+
+
+def _gate(gate: Finding) -> dict[str, object]:
+    # JSON has no infinity; a gate that divides by nothing must not cost the whole report.
+    numbers = {"value": gate.value, "threshold": gate.threshold}
+    finite = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+    return {**asdict(gate), **finite, "severity": str(gate.severity), "evidence": dict(gate.evidence)}
 
 
 def _share(share: Share, method: str) -> dict[str, object]:

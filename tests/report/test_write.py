@@ -12,7 +12,7 @@ import pytest
 import synthetic
 
 from qcgen.core.errors import SpecError
-from qcgen.core.types import Outcome
+from qcgen.core.types import Finding, Outcome, Severity
 from qcgen.report.sprites import PER_SHEET, TILE_PX, Pictures, image_href
 from qcgen.report.write import write_report
 
@@ -55,6 +55,12 @@ def test_summary_has_the_contracts_keys_and_agrees_with_the_rows(tmp_path: Path)
     assert kept["accepted"] == sum(row.outcome is Outcome.ACCEPT for row in made.rows)
     assert kept["attempts"] == len(made.everything)
     assert kept["images_per_second"] == pytest.approx(kept["generated"] / made.run.seconds)
+
+
+def test_infinite_gate_value_becomes_null_in_the_summary(tmp_path: Path) -> None:
+    gates = (Finding("odd", Severity.WARN, "Divided by nothing.", float("inf"), 0.5),)
+    kept = json.loads(write(synthetic.make_synthetic(2, gates=gates), tmp_path).with_name("run.json").read_text())
+    assert (kept["gates"][0]["value"], kept["gates"][0]["threshold"]) == (None, 0.5)
 
 
 def test_second_call_replaces_the_first_and_is_the_same_for_the_same_run(tmp_path: Path) -> None:
