@@ -120,19 +120,6 @@ class Sd15Student:
         return self.vae.decode(scaled).sample.float() / 2 + 0.5
 
 
-class Sd15Teacher:
-    """A multi-step teacher of the SD 1.x shape. Follows `models.protocol.Teacher`; guidance is the caller's."""
-
-    def __init__(self, unet: UNet2DConditionModel, schedule: Schedule) -> None:
-        self.unet, self.schedule = unet, schedule
-
-    def denoise(
-        self, x_t: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], cond: Float[Tensor, "b k d"]
-    ) -> Float[Tensor, "b c h w"]:
-        output = self.unet(x_t, t, cond).sample
-        return self.schedule.x_0(output.float(), x_t, t)
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Where the parts of a diffusers folder are; parts that a folder shares with another are named in its
