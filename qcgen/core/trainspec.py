@@ -41,9 +41,15 @@ class _Training(Frozen):
 
 
 class ClipTraining(_Training):
-    """A tiny open_clip model: contrastive with captions, and classification against caption anchors."""
+    """A tiny open_clip model: contrastive with captions, and classification against caption anchors.
+
+    `init` is the folder of an earlier training of the same shape to start from. `lock_text` keeps its text tower as
+    it is (Zhai et al. 2022), so that a teacher may train on that tower at the same time; the projection still learns.
+    """
 
     kind: Literal["clip"]
+    init: Path | None = None
+    lock_text: bool = False
     image_size: int = Field(128, ge=32)
     embed_dim: int = 128
     vision_layers: tuple[int, int, int, int] = (1, 1, 2, 1)
@@ -58,29 +64,41 @@ class AutoencoderTraining(_Training):
     """A patch autoencoder: principal components of `patch` x `patch` blocks, and a refiner trained on crops.
 
     `latent_noise` is the largest deviation of the noise added to the latents: what a student makes is never exact.
+    The adversarial term (a patch discriminator's hinge loss and its features) starts after `adversarial_start` of the
+    steps.
     """
 
     kind: Literal["autoencoder"]
-    patch: int = Field(16, ge=4)
-    latent_channels: int = Field(24, ge=1)
+    patch: int = Field(8, ge=4, multiple_of=4)
+    latent_channels: int = Field(12, ge=1)
     width: int = Field(96, ge=8)
-    blocks: int = Field(3, ge=0)
-    latent_noise: float = Field(0.1, ge=0)
-    crop: int = 96
+    blocks: int = Field(4, ge=0)
+    context_blocks: int = Field(2, ge=0)
+    latent_noise: float = Field(0.25, ge=0)
+    crop: int = 64
     perceptual: Path | None = None
     perceptual_weight: float = Field(1.0, ge=0)
+    adversarial_weight: float = Field(0.05, ge=0)
+    adversarial_start: float = Field(0.3, ge=0, le=1)
 
 
 class TeacherTraining(_Training):
-    """A text-conditioned latent UNet with v-prediction, trained on the autoencoder's latents."""
+    """A text-conditioned latent UNet with v-prediction, trained on the autoencoder's latents.
+
+    A row is drawn in proportion to (pictures of its garment) ** -balance, and `mixed_colour_weight` times as often
+    where its colour covers less than 60 % of the garment. `text_in_time` adds the pooled text to the time embedding.
+    """
 
     kind: Literal["teacher"]
     clip: Path
     autoencoder: Path
-    channels: tuple[int, ...] = (112, 144)
-    cross_attention: tuple[bool, ...] = (True, False)
+    channels: tuple[int, ...] = (64, 128, 144)
+    cross_attention: tuple[bool, ...] = (False, True, False)
     layers_per_block: int = 1
     heads: int = 4
+    text_in_time: bool = True
+    balance: float = Field(0.5, ge=0, le=1)
+    mixed_colour_weight: float = Field(0.5, gt=0, le=1)
     augmentations: int = Field(6, ge=1)
     caption_dropout: float = Field(0.1, ge=0, lt=1)
 

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 def features(unet: UNet2DConditionModel, x_t: Tensor, t: Tensor, cond: Tensor) -> list[Tensor]:
     """Outputs of the last down block of each resolution and of the middle block; the decoder half is not run."""
     embedded = unet.time_embedding(unet.time_proj(t).to(x_t.dtype))
+    pooled = unet.get_aug_embed(emb=embedded, encoder_hidden_states=cond, added_cond_kwargs={})
+    embedded = embedded if pooled is None else embedded + pooled
     hidden = unet.conv_in(x_t)
     found = []
     for block in unet.down_blocks:

@@ -59,7 +59,7 @@ def make_pairs(spec: DistillSpec, teacher: UNet2DConditionModel, schedule: Sched
     """`spec.pairs.count` pairs with the captions of real rows."""
     generator = torch.Generator().manual_seed(spec.seed + 1)
     count = spec.pairs.count
-    rows = torch.randint(material.latents.shape[1], (count,), generator=generator)
+    rows = material.draw(count, generator)
     noise = torch.randn((count, *material.latents.shape[2:]), generator=generator)
     caption = material.caption_of[rows]
     x_0 = torch.cat(

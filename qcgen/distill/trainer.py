@@ -29,13 +29,19 @@ class Material:
 
     Attributes:
         latents: real latents, `rounds rows c h w`, scaled to unit deviation.
+        weights: relative frequency of each row, as the teacher saw it.
         caption_of: index into `cond` of each row.
         cond: text conditions; row 0 is the empty caption.
     """
 
     latents: Tensor
+    weights: Tensor
     caption_of: Tensor
     cond: Tensor
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Indices of `n` rows."""
+        return torch.multinomial(self.weights, n, replacement=True, generator=generator)
 
 
 class Distiller:
@@ -93,7 +99,7 @@ class Distiller:
     def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """(noise, cond, real latents) of one batch; the captions are those of the real rows."""
         n = self.spec.optim.batch
-        rows = torch.randint(self.material.latents.shape[1], (n,), generator=self.generator)
+        rows = self.material.draw(n, self.generator)
         rounds = torch.randint(len(self.material.latents), (n,), generator=self.generator)
         real = self.material.latents[rounds, rows].float()
         noise = torch.randn(real.shape, generator=self.generator)

@@ -30,6 +30,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         patch: side of a block; the latents are this much smaller each way.
         latent_channels: principal components kept.
         width, blocks: of the refiner, which works on 4x4 pixel groups.
+        context_blocks: of the refiner's second input, which sees the neighbouring latents at their own resolution.
     """
 
     config_name = "config.json"
@@ -41,6 +42,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         latent_channels: int = 24,
         width: int = 96,
         blocks: int = 3,
+        context_blocks: int = 0,
         scaling_factor: float = 1.0,
         sample_size: int = 128,
     ) -> None:
@@ -49,10 +51,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.analysis = nn.Conv2d(3, latent_channels, patch, stride=patch)
         self.synthesis = nn.Conv2d(latent_channels, pixels, 1)
         self.enter = nn.Conv2d(48, width, 3, padding=1)
-        self.middle = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1))
-            for _ in range(blocks)
-        )
+        self.middle = nn.ModuleList(_residual(width) for _ in range(blocks))
+        self.context_enter = nn.Conv2d(latent_channels, width, 3, padding=1) if context_blocks else None
+        self.context = nn.ModuleList(_residual(width) for _ in range(context_blocks))
         self.leave = nn.Conv2d(width, 48, 3, padding=1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
@@ -64,6 +65,11 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def decode(self, latents: Float[Tensor, "b c hh ww"]) -> Decoded:
         rough = F.pixel_shuffle(self.synthesis(latents), self.config.patch)
         hidden = self.enter(F.pixel_unshuffle(rough, 4))
+        if self.context_enter is not None:
+            around = self.context_enter(latents)
+            for block in self.context:
+                around = around + block(F.silu(around))
+            hidden = hidden + F.interpolate(around, scale_factor=self.config.patch // 4, mode="nearest")
         for block in self.middle:
             hidden = hidden + block(F.silu(hidden))
         return Decoded(rough + F.pixel_shuffle(self.leave(F.silu(hidden)), 4))
@@ -91,3 +97,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.analysis.load_state_dict({"weight": forward.reshape(count, 3, patch, patch), "bias": -forward @ mean})
         self.synthesis.load_state_dict({"weight": backward[:, :, None, None], "bias": mean})
         return deviation.float()
+
+
+def _residual(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1))

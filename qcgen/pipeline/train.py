@@ -56,8 +56,10 @@ def run_distillation(spec: DistillSpec, *, say: Callable[[str], None]) -> Path:
     rows = torch.from_numpy(data.rows(held_out=False))
     names = sorted(set(data.captions))
     order = {name: i + 1 for i, name in enumerate(names)}
+    made = load_file(latents)
     material = Material(
-        latents=load_file(latents)["latents"],
+        latents=made["latents"],
+        weights=made["weights"],
         caption_of=torch.tensor([order[data.captions[int(row)]] for row in rows]),
         cond=TextTower(parts.tokenizer, parts.text_encoder, "cpu").embed(["", *names]),
     )

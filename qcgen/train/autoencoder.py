@@ -1,6 +1,7 @@
 """The patch autoencoder: the linear part in closed form, then the refiner by gradient descent."""
 
 from pathlib import Path
+from typing import cast
 
 import open_clip
 import torch
@@ -13,7 +14,8 @@ from qcgen.models.autoencoder import PatchAutoencoder
 
 
 class AutoencoderTask:
-    """Loss of the refiner: L1 on pixels and on their differences, and features of our own CLIP's early layers."""
+    """Loss of the refiner: L1 on pixels and on their differences, features of our own CLIP's early layers, and a
+    patch discriminator (Isola et al. 2017) with feature matching (Wang et al. 2018)."""
 
     def __init__(self, spec: AutoencoderTraining, data: ImageSet) -> None:
         self.spec, self.data = spec, data
@@ -24,6 +26,7 @@ class AutoencoderTask:
             latent_channels=spec.latent_channels,
             width=spec.width,
             blocks=spec.blocks,
+            context_blocks=spec.context_blocks,
             sample_size=data.images.shape[-1],
         )
         self.vae.fit(_pixels(data.images[self.rows]))
@@ -31,7 +34,8 @@ class AutoencoderTask:
         self.linear_db = self._psnr(self.vae)
         # The encoder is final now: a teacher may start on its latents while the refiner trains.
         self.vae.save_pretrained(spec.out / "vae")
-        self.module: nn.Module = self.vae.to(memory_format=torch.channels_last)
+        vae = self.vae.to(memory_format=torch.channels_last)
+        self.module: nn.Module = nn.ModuleDict({"vae": vae, "discriminator": PatchDiscriminator()})
         self.features = _early_features(spec.perceptual) if spec.perceptual else None
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -53,7 +57,24 @@ class AutoencoderTask:
             percept = self._perceptual(decoded, x_0)
             total = total + self.spec.perceptual_weight * percept
             numbers["perceptual"] = percept.item()
+        if step >= self.spec.adversarial_start * self.spec.optim.steps:
+            adversarial, critic = self._adversarial(decoded, x_0)
+            total = total + self.spec.adversarial_weight * adversarial + critic
+            numbers |= {"adversarial": adversarial.item(), "critic": critic.item()}
         return total, numbers
+
+    def _adversarial(self, decoded: Tensor, x_0: Tensor) -> tuple[Tensor, Tensor]:
+        """(loss of the refiner, loss of the discriminator); neither reaches the other's parameters, so one backward
+        serves both."""
+        judge = cast(nn.ModuleDict, self.module)["discriminator"]
+        fixed = {name: value.detach() for name, value in judge.named_parameters()}
+        with torch.autocast("cpu", torch.bfloat16):
+            seen = torch.func.functional_call(judge, fixed, (decoded,))
+            with torch.no_grad():
+                wanted = torch.func.functional_call(judge, fixed, (x_0,))
+            fake, real = judge(decoded.detach())[-1], judge(x_0)[-1]
+        matched = sum(((a - b).abs().mean() for a, b in zip(seen[:-1], wanted[:-1], strict=True)), x_0.new_zeros(()))
+        return 2 * matched.float() - seen[-1].float().mean(), (F.relu(1 - real) + F.relu(1 + fake)).float().mean()
 
     def _windows(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Mirrored at random and cut to `crop` at random places, so that blocks fall everywhere."""
@@ -89,11 +110,34 @@ class AutoencoderTask:
         return float((-10 * torch.cat(errors).log10()).mean())
 
     def export(self, averaged: nn.Module, folder: Path) -> dict[str, object]:
-        assert isinstance(averaged, PatchAutoencoder)
-        averaged.eval()
-        refined_db = self._psnr(averaged)
-        averaged.half().save_pretrained(folder / "vae")
+        vae = cast(nn.ModuleDict, averaged)["vae"]
+        assert isinstance(vae, PatchAutoencoder)
+        refined_db = self._psnr(vae.eval())
+        vae.half().save_pretrained(folder / "vae")
         return {"n": int(self.data.held_out.sum()), "psnr_linear_db": self.linear_db, "psnr_refined_db": refined_db}
+
+
+class PatchDiscriminator(nn.Module):
+    """Judges overlapping 22 px patches; returns its features layer by layer, the logits last."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        norm = nn.utils.parametrizations.spectral_norm
+        self.layers = nn.ModuleList(
+            [
+                norm(nn.Conv2d(3, width, 4, stride=2, padding=1)),
+                norm(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
+                norm(nn.Conv2d(2 * width, 4 * width, 3, padding=1)),
+                nn.Conv2d(4 * width, 1, 3, padding=1),
+            ]
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        found = []
+        for layer in self.layers[:-1]:
+            x = F.leaky_relu(layer(x), 0.2)
+            found.append(x)
+        return [*found, self.layers[-1](x)]
 
 
 def _pixels(images: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def fit(task: Task, optim: OptimSpec, *, folder: Path, seed: int, checkpoint_eve
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(
-        task.module.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, betas=(0.9, 0.99)
+        task.module.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, betas=(0.9, 0.99), fused=True
     )
     warmup = torch.optim.lr_scheduler.LinearLR(optimiser, 1e-3, total_iters=max(optim.warmup, 1))
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(optim.steps - optim.warmup, 1))

@@ -37,6 +37,7 @@ class TeacherTask:
         order = {name: i + 1 for i, name in enumerate(names)}
         self.caption_of = torch.tensor([order[name] for name in data.captions])
         self.rows = torch.from_numpy(data.rows(held_out=False))
+        self.weights = draw_weights(spec, data, self.rows)
         self.latents, self.channels = self._encode()
         torch.manual_seed(spec.seed)
         self.module: nn.Module = plain_attention(
@@ -55,7 +56,7 @@ class TeacherTask:
                 torch.cat([self._encode_part(vae, part, generator) for part in self.rows.split(64)])
                 for _ in range(self.spec.augmentations)
             ]
-            save_file({"latents": torch.stack(rounds).half()}, cache)
+            save_file({"latents": torch.stack(rounds).half(), "weights": self.weights}, cache)
         return load_file(cache)["latents"], channels
 
     @torch.no_grad()
@@ -65,7 +66,7 @@ class TeacherTask:
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         n = self.spec.optim.batch
-        place = torch.randint(len(self.rows), (n,), generator=generator)
+        place = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         x_0 = self.latents[torch.randint(len(self.latents), (n,), generator=generator), place].float()
         caption = self.caption_of[self.rows[place]]
         caption = torch.where(torch.rand(n, generator=generator) < self.spec.caption_dropout, 0, caption)
@@ -88,6 +89,14 @@ class TeacherTask:
         return {"parameters": sum(p.numel() for p in averaged.parameters()), "rows": len(self.rows)}
 
 
+def draw_weights(spec: TeacherTraining, data: ImageSet, rows: Tensor) -> Tensor:
+    """Relative frequency of each training row, float32 (see `TeacherTraining`)."""
+    names = sorted(set(data.products))
+    product = torch.tensor([names.index(data.products[int(row)]) for row in rows])
+    clean = torch.from_numpy(data.colour_share)[rows] >= 0.6
+    return torch.bincount(product).float()[product] ** -spec.balance * torch.where(clean, 1.0, spec.mixed_colour_weight)
+
+
 def write_conditioning(clip: Path, folder: Path) -> None:
     """Put the text tower and tokenizer of an open_clip folder beside the model that is trained on them."""
     config = json.loads((clip / "open_clip_config.json").read_text())["model_cfg"]
@@ -100,6 +109,7 @@ def build_unet(spec: TeacherTraining, channels: int, cross_dim: int, side: int) 
     """The UNet that the job describes; one entry of `channels` a resolution."""
     down = tuple("CrossAttnDownBlock2D" if attend else "DownBlock2D" for attend in spec.cross_attention)
     up = tuple("CrossAttnUpBlock2D" if attend else "UpBlock2D" for attend in reversed(spec.cross_attention))
+    pooled = {"addition_embed_type": "text", "addition_embed_type_num_heads": spec.heads} if spec.text_in_time else {}
     return UNet2DConditionModel(
         sample_size=side,
         in_channels=channels,
@@ -111,4 +121,6 @@ def build_unet(spec: TeacherTraining, channels: int, cross_dim: int, side: int) 
         cross_attention_dim=cross_dim,
         attention_head_dim=spec.heads,
         norm_num_groups=16,
+        resnet_time_scale_shift="scale_shift",
+        **pooled,
     )

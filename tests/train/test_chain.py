@@ -67,6 +67,7 @@ def chain(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             clip=root / "clip",
             autoencoder=root / "autoencoder",
             channels=(32, 48),
+            cross_attention=(True, False),
             augmentations=2,
             **common,
         ),
