@@ -69,9 +69,9 @@ class FilePool:
         with self._clock.stage("encode"):
             data = encode(pixels, self._format, xmp=self._packet(item))
             thumbnail = make_thumbnail(pixels)
-            sha256 = hashlib.sha256(data).hexdigest()
+            sha256, pixels_sha256 = hashlib.sha256(data).hexdigest(), hashlib.sha256(pixels.data).hexdigest()
         relpath = place(item, self._format)
         with self._clock.stage("write"):
             write_file(self._root / relpath, data)
         height, width = pixels.shape[:2]
-        return Written(Image(relpath, sha256, len(data), width, height), thumbnail)
+        return Written(Image(relpath, sha256, len(data), width, height, pixels_sha256), thumbnail)
