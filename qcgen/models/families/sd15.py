@@ -17,6 +17,9 @@ from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.autoencoder import PatchAutoencoder
 
+# Without accelerate diffusers would load the slow way anyhow, after a warning.
+_LOCAL = {"local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False}
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -98,8 +101,8 @@ class Sd15Student:
         self.ref, self.device, self.dtype = ref, device, dtype
         self.schedule = parts.schedule
         self.t_init = int(facts["t_init"])
-        self.unet = parts.load_unet(device).requires_grad_(False).eval().to(dtype)
-        self.vae = parts.load_vae(device).to(dtype).to(memory_format=torch.channels_last)
+        self.unet = parts.load_unet(device, dtype).requires_grad_(False).eval()
+        self.vae = parts.load_vae(device, dtype).to(memory_format=torch.channels_last)
         self.text = TextTower(parts.tokenizer, parts.text_encoder, device)
         side = self.unet.config.sample_size
         self.latent_shape = (self.unet.config.in_channels, side, side)
@@ -154,16 +157,14 @@ class Parts:
     def schedule(self) -> Schedule:
         return Schedule.read(self.scheduler)
 
-    def load_unet(self, device: str) -> UNet2DConditionModel:
-        unet = UNet2DConditionModel.from_pretrained(
-            self.unet, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-        )
+    def load_unet(self, device: str, dtype: torch.dtype = torch.float32) -> UNet2DConditionModel:
+        unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=dtype, **_LOCAL)
         return plain_attention(unet).to(device)
 
-    def load_vae(self, device: str) -> AutoencoderKL | PatchAutoencoder:
+    def load_vae(self, device: str, dtype: torch.dtype = torch.float32) -> AutoencoderKL | PatchAutoencoder:
         named = json.loads((self.vae / "config.json").read_text()).get("_class_name")
         kind = PatchAutoencoder if named == "PatchAutoencoder" else AutoencoderKL
-        vae = kind.from_pretrained(self.vae, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32)
+        vae = kind.from_pretrained(self.vae, torch_dtype=dtype, **_LOCAL)
         return vae.requires_grad_(False).eval().to(device)
 
 
