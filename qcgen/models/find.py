@@ -9,6 +9,8 @@ from qcgen.models.card import digest, read_card
 
 ASSETS = Path(__file__).parent / "assets"
 STUDENT_FILE = "qcgen_student.json"
+WEIGHTS = ("unet", "vae", "text_encoder")
+"""The parts of a folder in diffusers' layout that hold weights."""
 
 
 def embedded_models() -> list[str]:
@@ -45,7 +47,7 @@ def picture_px(ref: ModelRef) -> int:
     """Side of a student's pictures, from its configuration files alone.
 
     Raises:
-        SpecError: the model is not a one-step student.
+        SpecError: the model is not a one-step student, or its weights are a pickle.
     """
     if ref.name.startswith("toy:"):
         return int(ref.name.removeprefix("toy:"))
@@ -54,4 +56,21 @@ def picture_px(ref: ModelRef) -> int:
             f"model: {ref.name} has no {STUDENT_FILE}, so it is not a one-step student. "
             "Cure: distil it with `qcgen distill`."
         )
+    for part in WEIGHTS:
+        if (ref.folder / part).is_dir():
+            refuse_pickles(ref.folder / part)
     return int(json.loads((ref.folder / STUDENT_FILE).read_text(encoding="utf-8"))["size_px"])
+
+
+def refuse_pickles(folder: Path) -> None:
+    """Raises SpecError where a folder has weights as a pickle alone, PrerequisiteError where it has none."""
+    if any(folder.glob("*.safetensors")):
+        return
+    pickled = [
+        path.name for path in sorted(folder.iterdir()) if path.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+    ]
+    if pickled:
+        raise SpecError(
+            f"{folder}: {', '.join(pickled)} is a pickle and is never loaded. Cure: convert it to safetensors."
+        )
+    raise PrerequisiteError(f"{folder}: holds no .safetensors weights. Cure: copy the complete folder.")

@@ -16,6 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.autoencoder import PatchAutoencoder
+from qcgen.models.find import WEIGHTS, refuse_pickles
 
 # Without accelerate diffusers would load the slow way anyhow, after a warning.
 _LOCAL = {"local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False}
@@ -149,8 +150,8 @@ class Parts:
             raise PrerequisiteError(
                 f"{root}: lacks {', '.join(missing)}. Cure: give a complete folder in diffusers format."
             )
-        for name in ("unet", "vae", "text_encoder"):
-            _refuse_pickles(paths[name])
+        for name in WEIGHTS:
+            refuse_pickles(paths[name])
         return cls(root=root, **paths)
 
     @property
@@ -174,16 +175,3 @@ def plain_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     if not torch.cuda.is_available():
         unet.set_attn_processor(AttnProcessor())
     return unet
-
-
-def _refuse_pickles(folder: Path) -> None:
-    if any(folder.glob("*.safetensors")):
-        return
-    pickled = [
-        path.name for path in sorted(folder.iterdir()) if path.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-    ]
-    if pickled:
-        raise SpecError(
-            f"{folder}: {', '.join(pickled)} is a pickle and is never loaded. Cure: convert it to safetensors."
-        )
-    raise PrerequisiteError(f"{folder}: holds no .safetensors weights. Cure: copy the complete folder.")
