@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
@@ -68,7 +68,12 @@ def run_distillation(spec: DistillSpec, *, say: Callable[[str], None]) -> Path:
     spec.out.mkdir(parents=True, exist_ok=True)
     if spec.pairs.steps and not (spec.out / "checkpoint.safetensors").exists():
         say(f"{spec.pairs.count} pairs by the teacher's solver, {spec.pairs.steps} steps of regression")
-        losses = regress(distiller, make_pairs(spec, teacher, parts.schedule, material))
+        pairs = make_pairs(spec, teacher, parts.schedule, material)
+        # Kept for a decoder that shall learn from what a network makes (`samples` of an autoencoder's job).
+        save_file(
+            {"latents": pairs.x_0, "noise": pairs.noise, "caption": pairs.caption}, spec.out / "pairs.safetensors"
+        )
+        losses = regress(distiller, pairs)
         (spec.out / "pairs.json").write_text(json.dumps(losses) + "\n")
     say(f"{spec.optim.steps} steps of {spec.divergence.name}; log: {spec.out / 'log.jsonl'}")
     student = run(distiller, spec.out, log=log_to(spec.out / "log.jsonl"))
