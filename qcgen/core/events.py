@@ -11,6 +11,9 @@ Event: TypeAlias = dict[str, object]
 """`event` (its kind), `time_s` (seconds since 1970), and for most kinds `stage` and `step`."""
 
 
+_RESTARTS = frozenset({"start", "resume", "rollback"})
+
+
 class EventLog:
     """Appends events; each is one line, written at once, so that a killed process leaves at most one broken line."""
 
@@ -34,8 +37,8 @@ class EventLog:
 def read_events(path: Path) -> list[Event]:
     """The events of a log in order, without those that a later `resume` or `rollback` made again.
 
-    A `resume` or `rollback` event carries the `mark` of the checkpoint that the work went on from: rows with a higher
-    `mark` before it are dropped. Lines that a killed process left broken are skipped.
+    `start`, `resume` and `rollback` carry the `mark` from which the work went on: events of that mark and later ones
+    before them are dropped. Lines that a killed process left broken are skipped.
     """
     kept: list[Event] = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -45,9 +48,9 @@ def read_events(path: Path) -> list[Event]:
             continue
         if not isinstance(event, dict):
             continue
-        if event.get("event") in {"resume", "rollback"} and isinstance(event.get("mark"), int):
+        if event.get("event") in _RESTARTS and isinstance(event.get("mark"), int):
             mark = event["mark"]
-            kept = [one for one in kept if _mark(one) <= mark]
+            kept = [one for one in kept if _mark(one) < mark]
         kept.append(event)
     return kept
 
@@ -59,8 +62,8 @@ def rows_of(events: Sequence[Event], kind: str) -> list[Event]:
 
 def _mark(event: Event) -> int:
     mark = event.get("mark", 0)
-    # What a restart itself tells stays in the story, whatever was made again after it.
-    return mark if isinstance(mark, int) and event.get("event") not in {"start", "resume", "rollback"} else 0
+    # Restarts themselves stay in the story, whatever was made again after them.
+    return mark if isinstance(mark, int) and event.get("event") not in _RESTARTS else -1
 
 
 def _plain(value: object) -> object:

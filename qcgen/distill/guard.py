@@ -1,4 +1,4 @@
-"""The memory behind the stop rules: what the last steps and evaluations showed, and how often the training went back."""
+"""The memory behind the stop rules: what the last steps and evaluations showed, and how often it went back."""
 
 from collections import deque
 from collections.abc import Mapping

@@ -32,7 +32,9 @@ def prepared(spec: DistillSpec) -> tuple[Networks, Sampler, RatioEstimator]:
     return networks, sampler, ratio
 
 
-def step(spec: DistillSpec, networks: Networks, ratio: RatioEstimator, batch: StudentBatch, empty: torch.Tensor) -> dict[str, float]:
+def step(
+    spec: DistillSpec, networks: Networks, ratio: RatioEstimator, batch: StudentBatch, empty: torch.Tensor
+) -> dict[str, float]:
     return update_student(
         spec, networks, ratio, batch, WEIGHTING, empty=empty, progress=0.9, clock=Clock()
     ).numbers  # fmt: skip

@@ -53,7 +53,7 @@ class MlpTeacher(nn.Module):
 
 
 class Mixture:
-    """A Gaussian mixture with one deviation, and everything exact that follows from it under x_t = x_0 + sigma noise."""
+    """A Gaussian mixture with one deviation, and what follows exactly from it under x_t = x_0 + sigma noise."""
 
     def __init__(self, means: Tensor, masses: Tensor, deviation: float) -> None:
         self.means, self.masses, self.deviation = means, masses / masses.sum(), deviation
