@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from qcgen.cli.console import print_result
-from qcgen.cli.options import Clip, Job, Json
+from qcgen.cli.options import Clip, Device, DeviceOption, Job, Json
 
 
 def train(job: Job, json: Json = False) -> None:
@@ -30,19 +30,26 @@ def train(job: Job, json: Json = False) -> None:
     )
 
 
-def distill(job: Job, json: Json = False) -> None:
-    """Distil a teacher into a one-step student; a started distillation resumes from its last checkpoint.
+def distill(
+    job: Job,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
+    device: DeviceOption = Device.AUTO,
+    json: Json = False,
+) -> None:
+    """Distil a teacher into a one-step student, with an event log, checkpoints and a report in the job's `out`.
 
-    Example: qcgen distill jobs/distill/apparel.yaml
+    Example: qcgen distill jobs/distill/apparel.yaml --resume
     """
-    from qcgen.cli.wiring import prepare_torch
+    from qcgen.cli.live import training_shown
+    from qcgen.cli.wiring import pick_device, prepare_torch
     from qcgen.core.distillspec import DistillSpec
     from qcgen.core.spec import load_yaml
-    from qcgen.pipeline.train import run_distillation
+    from qcgen.pipeline.distill import run_distillation
 
     prepare_torch()
     spec = load_yaml(job, DistillSpec)
-    student = run_distillation(spec, say=_say)
+    with training_shown(spec.name, spec.optim.steps) as tell:
+        student = run_distillation(spec, resume=resume, device=pick_device(device), say=_say, tell=tell)
     print_result({"student": student}, as_json=json, text=f"student: {student}")
 
 

@@ -1,7 +1,7 @@
 """What a distillation job's YAML says."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,9 +11,10 @@ class Frozen(BaseModel):
 
 
 class StudentSpec(Frozen):
-    """`t_init` is given as sigma / alpha at the step where the student lives (2.5: Zhou et al. 2024)."""
+    """`noise_to_signal` is sigma / alpha where the student lives (2.5: Zhou et al. 2024); `end` is the schedule's last
+    step, which v and flow teachers allow even without any signal left."""
 
-    noise_to_signal: float = Field(2.5, gt=0.1, lt=20)
+    noise_to_signal: Annotated[float, Field(gt=0.1, le=100)] | Literal["end"] = 2.5
 
 
 class DivergenceSpec(Frozen):
@@ -21,28 +22,48 @@ class DivergenceSpec(Frozen):
 
 
 class RatioSpec(Frozen):
-    """Density ratio r = p_teacher / p_student from the discriminator, in log-SNR quantile bins with running
-    statistics."""
+    """Density ratio r = p_teacher / p_student from the discriminator, per bin of the noise level.
+
+    `binning`: bins of equal probability under the sampling law, or of equal width in log-SNR. `ema` is the decay of the
+    running sums per optimiser step; `prior` samples of r = 1 stand for a bin that has seen nothing. `clip` bounds r.
+    """
 
     bins: int = Field(10, ge=1, le=100)
-    ema: float = Field(0.9, ge=0, lt=1)
+    binning: Literal["quantile", "log_snr"] = "quantile"
+    ema: float = Field(0.98, ge=0, lt=1)
+    prior: float = Field(8.0, gt=0)
     clip: tuple[float, float] = (0.1, 20.0)
 
 
 class GanSpec(Frozen):
-    """`weight` of the generator's adversarial term, from `start` (share of the steps) on; 0 trains the ratio alone."""
+    """The discriminator, and the generator's adversarial term.
+
+    `weight` of the term from `start` (share of the steps) on, where the student's rate falls to `student_lr` times its
+    own (Yin et al. 2024, DMD2); 0 trains the discriminator for the ratio alone. `r1` is the gradient penalty's gamma,
+    estimated with a perturbation of deviation `r1_sigma`. `features` of the frozen teacher or of the fake score.
+    `data`: what counts as real: real rows, the pairs that the guided teacher made, or half of each.
+    """
 
     weight: float = Field(3e-3, ge=0)
     start: float = Field(0.5, ge=0, le=1)
+    student_lr: float = Field(0.1, gt=0, le=1)
     lr: float = Field(5e-4, gt=0)
-    r1: float = Field(0.5, ge=0)
+    r1: float = Field(2.5e-3, ge=0)
+    r1_sigma: float = Field(0.05, gt=0, le=1)
+    features: Literal["teacher", "fake"] = "teacher"
+    data: Literal["real", "teacher", "both"] = "real"
 
 
 class FakeSpec(Frozen):
-    """The fake score: its learning rate and its updates per student step."""
+    """The fake score: its learning rate, and its updates per student step.
+
+    `auto` starts with `start` updates and follows the measured lag, up to `most`.
+    """
 
     lr: float = Field(4e-4, gt=0)
-    updates: int = Field(3, ge=1, le=50)
+    updates: Annotated[int, Field(ge=1, le=50)] | Literal["auto"] = "auto"
+    start: int = Field(3, ge=1, le=50)
+    most: int = Field(10, ge=1, le=50)
     warmup: int = Field(50, ge=0)
 
 
@@ -57,19 +78,56 @@ class PairsSpec(Frozen):
 
 
 class DistillOptim(Frozen):
+    """AdamW. `batch` pictures an optimiser step, in `accumulate` equal parts; `ema` is the decay of the averaged
+    student.
+
+    `precision`: what the networks compute in; parameters, averages and weights h are float32 always.
+    """
+
     lr: float = Field(1e-4, gt=0)
     batch: int = Field(32, ge=2)
+    accumulate: int = Field(1, ge=1)
     steps: int = Field(ge=1)
     warmup: int = Field(50, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(10.0, gt=0)
     ema: float = Field(0.99, ge=0, lt=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    gradient_checkpointing: bool = False
 
 
 class TimeSpec(Frozen):
-    """Steps t of the distribution matching are uniform over [low, high] of the schedule (DMD2: 2 % to 98 %)."""
+    """Noise levels of the matching: the shares [low, high] of the teacher's own law (DMD2: 2 % to 98 %)."""
 
     low: float = Field(0.02, ge=0, lt=1)
     high: float = Field(0.98, gt=0, le=1)
+
+
+class MonitorSpec(Frozen):
+    """Student steps between rows of the event log, and between probes that cost extra network calls."""
+
+    every: int = Field(10, ge=1)
+    probe_every: int = Field(50, ge=1)
+
+
+class EvalSpec(Frozen):
+    """Every `every` student steps `n` pictures of the averaged student are measured with `clip`; 0: never."""
+
+    every: int = Field(0, ge=0)
+    n: int = Field(512, ge=100)
+    clip: str = "embedded:clip-apparel"
+
+
+class StopSpec(Frozen):
+    """When to roll back and when to end early.
+
+    At most `retries` roll-backs to the last good checkpoint. `patience` evaluations without improvement end the
+    training; so does a fall of recall by `recall_drop` of its best while the distance still falls.
+    """
+
+    retries: int = Field(2, ge=0, le=10)
+    patience: int = Field(5, ge=5)
+    recall_drop: float = Field(0.1, gt=0, lt=1)
 
 
 class DistillSpec(Frozen):
@@ -90,7 +148,10 @@ class DistillSpec(Frozen):
     pairs: PairsSpec = PairsSpec()
     optim: DistillOptim
     time: TimeSpec = TimeSpec()
-    normaliser: Literal["sample", "batch", "sigma"] = "sample"
+    normaliser: Literal["sample", "batch_bin", "sigma"] = "sample"
+    monitor: MonitorSpec = MonitorSpec()
+    eval: EvalSpec = EvalSpec()
+    stop: StopSpec = StopSpec()
     checkpoint_every: int = Field(100, ge=1)
     seed: int = Field(0, ge=0)
     threads: int = Field(2, ge=1)

@@ -65,9 +65,9 @@ class AutoencoderTraining(_Training):
 
     `latent_noise` is the largest deviation of the noise added to the latents: what a student makes is never exact.
     The adversarial term (a patch discriminator's hinge loss and its features) starts after `adversarial_start` of the
-    steps. `init` is an earlier training's folder: its linear part is kept, its refiner goes on. `samples` is a
-    safetensors file of `latents` that a teacher made (`pairs.safetensors` of a distillation): decoded, they must look
-    like photos to the discriminator too, because what a network makes is never quite what the encoder gives.
+    steps. `init` is an earlier training's folder: its linear part is kept, its refiner goes on. `samples` is the
+    `pairs.safetensors` of a distillation, latents that the teacher made: decoded, they must look like photos to the
+    discriminator too, because what a network makes is never quite what the encoder gives.
     """
 
     kind: Literal["autoencoder"]

@@ -1,24 +1,9 @@
-"""A discriminator on the frozen teacher's features; its logit estimates log p_data(x_t) - log p_student(x_t)."""
+"""A discriminator on feature maps of the teacher or the fake score; its logit estimates log p_data - log p_student."""
 
 import torch
-from diffusers import UNet2DConditionModel
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-
-def features(unet: UNet2DConditionModel, x_t: Tensor, t: Tensor, cond: Tensor) -> list[Tensor]:
-    """Outputs of the last down block of each resolution and of the middle block; the decoder half is not run."""
-    embedded = unet.time_embedding(unet.time_proj(t).to(x_t.dtype))
-    pooled = unet.get_aug_embed(emb=embedded, encoder_hidden_states=cond, added_cond_kwargs={})
-    embedded = embedded if pooled is None else embedded + pooled
-    hidden = unet.conv_in(x_t)
-    found = []
-    for block in unet.down_blocks:
-        attends = getattr(block, "has_cross_attention", False)
-        hidden, taps = block(hidden, embedded, encoder_hidden_states=cond) if attends else block(hidden, embedded)
-        found.append(taps[-2] if len(taps) > unet.config.layers_per_block else taps[-1])
-    return [*found, unet.mid_block(hidden, embedded, encoder_hidden_states=cond)]
 
 
 class Discriminator(nn.Module):
@@ -51,3 +36,13 @@ def discriminator_loss(real: Float[Tensor, " b"], fake: Float[Tensor, " b"]) -> 
     """Logistic loss; at its optimum the logit is the log density ratio and JSD = ln 2 - loss / 2 (Goodfellow et al.
     2014)."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def gradient_penalty(logits: Float[Tensor, " b"], perturbed: Float[Tensor, " b"], *, sigma: float) -> Float[Tensor, ""]:
+    """E |grad D|^2 with respect to the clean picture, from one random direction a picture and no double backward.
+
+    E_n [(D(x + sigma n) - D(x))^2] / sigma^2 tends to |grad D|^2 for small sigma. `perturbed` must come from the same
+    noise level and the same draw of the noise as `logits`. Source: R1 (Mescheder et al. 2018); finite differences: Lin
+    et al. 2025, arXiv:2501.08316.
+    """
+    return ((perturbed - logits) / sigma).square().mean()

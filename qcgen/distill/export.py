@@ -8,18 +8,33 @@ import torch
 from diffusers import LCMScheduler, UNet2DConditionModel
 from torch import Tensor
 
-from qcgen.models.families.sd15 import Parts, Schedule
+from qcgen.models.families.sd15 import Parts
+from qcgen.models.noising import Schedule
 
 
-def export_student(unet: UNet2DConditionModel, teacher: Parts, folder: Path, *, t_init: int, size_px: int) -> None:
+def export_student(unet: UNet2DConditionModel, teacher: Parts, folder: Path, *, t_init: float, size_px: int) -> None:
     """Write unet, scheduler and `qcgen_student.json`, and copy the parts that the teacher gives.
 
-    The scheduler ends at `t_init`, so that a one-step call lands exactly there and any other number of steps
-    raises. The UNet gets a zero
-    guidance embedding: pipelines then never run classifier-free guidance.
+    The scheduler of a variance-preserving student ends at `t_init`, so that a one-step call lands exactly there and any
+    other number of steps raises; others keep the teacher's. The UNet gets a zero guidance embedding: pipelines then
+    never run classifier-free guidance.
     """
     schedule = teacher.schedule
-    scheduler = LCMScheduler(
+    if isinstance(schedule, Schedule):
+        truncated_scheduler(schedule, int(t_init)).save_pretrained(folder / "scheduler")
+    else:
+        shutil.copytree(teacher.scheduler, folder / "scheduler", dirs_exist_ok=True)
+    guidance_proof(unet).half().save_pretrained(folder / "unet")
+    for name in ("vae", "text_encoder", "tokenizer"):
+        shutil.copytree(getattr(teacher, name), folder / name, dirs_exist_ok=True)
+    time = int(t_init) if float(t_init).is_integer() and isinstance(schedule, Schedule) else t_init
+    facts = {"t_init": time, "steps": 1, "guidance_scale": 0, "size_px": size_px}
+    (folder / "qcgen_student.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def truncated_scheduler(schedule: Schedule, t_init: int) -> LCMScheduler:
+    """One step from `t_init` to x_0, and no other number of steps."""
+    return LCMScheduler(
         num_train_timesteps=t_init + 1,
         trained_betas=betas(schedule)[: t_init + 1].tolist(),
         prediction_type=schedule.prediction,
@@ -27,12 +42,6 @@ def export_student(unet: UNet2DConditionModel, teacher: Parts, folder: Path, *, 
         clip_sample=False,
         set_alpha_to_one=True,
     )
-    scheduler.save_pretrained(folder / "scheduler")
-    guidance_proof(unet).half().save_pretrained(folder / "unet")
-    for name in ("vae", "text_encoder", "tokenizer"):
-        shutil.copytree(getattr(teacher, name), folder / name, dirs_exist_ok=True)
-    facts = {"t_init": t_init, "steps": 1, "guidance_scale": 0, "size_px": size_px}
-    (folder / "qcgen_student.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def betas(schedule: Schedule) -> Tensor:

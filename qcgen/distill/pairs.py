@@ -1,32 +1,33 @@
 """A start for the student: regression on pairs (noise, x_0) that the teacher's own solver makes (Yin et al. 2024,
 DMD)."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
 import torch
 from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from qcgen.core.clock import Clock
 from qcgen.core.distillspec import DistillSpec
-from qcgen.distill.trainer import Distiller, Material
-from qcgen.models.families.sd15 import Schedule
+from qcgen.core.errors import SpecError
+from qcgen.distill.material import Material, Pairs
+from qcgen.distill.networks import Networks
+from qcgen.models.checkpoint import load_state, save_state
+from qcgen.models.noising import Schedule
+from qcgen.models.protocol import Noising
 
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Noise, the x_0 that the guided teacher makes of it, and the row of its condition."""
-
-    noise: Float[Tensor, "n c h w"]
-    x_0: Float[Tensor, "n c h w"]
-    caption: Int[Tensor, " n"]
+_CHUNK = 128
 
 
 @torch.no_grad()
 def solve(
     teacher: UNet2DConditionModel,
-    schedule: Schedule,
+    schedule: Noising,
     noise: Tensor,
     cond: Tensor,
     empty: Tensor,
@@ -34,7 +35,16 @@ def solve(
     steps: int,
     guidance_scale: float,
 ) -> Float[Tensor, "b c h w"]:
-    """x_0 from unit noise by DPM-Solver++ (2M) with classifier-free guidance; `steps` network calls a side."""
+    """x_0 from unit noise by DPM-Solver++ (2M) with classifier-free guidance; `steps` network calls a side.
+
+    Raises:
+        SpecError: the teacher's schedule is not variance preserving.
+    """
+    if not isinstance(schedule, Schedule):
+        raise SpecError(
+            f"pairs: the solver works on a variance-preserving schedule (got {type(schedule).__name__.lower()}). "
+            "Cure: pairs: {count: 0}."
+        )
     solver = DPMSolverMultistepScheduler(
         trained_betas=(
             1 - schedule.alphas_cumprod / torch.cat([torch.ones(1).double(), schedule.alphas_cumprod[:-1]])
@@ -55,48 +65,64 @@ def solve(
     return x_t
 
 
-def make_pairs(spec: DistillSpec, teacher: UNet2DConditionModel, schedule: Schedule, material: Material) -> Pairs:
-    """`spec.pairs.count` pairs with the captions of real rows."""
+def make_pairs(
+    spec: DistillSpec,
+    teacher: UNet2DConditionModel,
+    schedule: Noising,
+    material: Material,
+    *,
+    cache: Path,
+    made_from: str,
+    device: str,
+    check: Callable[[], None],
+) -> Pairs:
+    """`spec.pairs.count` pairs with the captions of real rows; made once and kept in `cache`.
+
+    Args:
+        made_from: what the pairs depend on; a cache that was made from something else is made again.
+        check: called between network calls; what it raises ends the work.
+    """
+    if cache.is_file():
+        state = cast(dict[str, Tensor], load_state(cache))
+        if cast(object, state["made_from"]) == made_from:
+            return Pairs(state["noise"], state["x_0"], state["caption"])
     generator = torch.Generator().manual_seed(spec.seed + 1)
-    count = spec.pairs.count
-    rows = material.draw(count, generator)
-    noise = torch.randn((count, *material.latents.shape[2:]), generator=generator)
-    caption = material.caption_of[rows]
-    x_0 = torch.cat(
-        [
-            solve(
-                teacher,
-                schedule,
-                noise[part],
-                material.cond[caption[part]],
-                material.cond[:1],
-                steps=spec.pairs.solver_steps,
-                guidance_scale=spec.guidance_scale,
-            )
-            for part in torch.arange(count).split(128)
-        ]
-    )
-    return Pairs(noise, x_0, caption)
+    caption = material.draw_captions(spec.pairs.count, generator)
+    noise = torch.randn((spec.pairs.count, *material.shape), generator=generator)
+    made = []
+    for part in torch.arange(spec.pairs.count).split(_CHUNK):
+        check()
+        x_0 = solve(
+            teacher,
+            schedule,
+            noise[part].to(device),
+            material.cond[caption[part]].to(device),
+            material.cond[:1].to(device),
+            steps=spec.pairs.solver_steps,
+            guidance_scale=spec.guidance_scale,
+        )
+        made.append(x_0.cpu())
+    pairs = Pairs(noise, torch.cat(made), caption)
+    save_state(cache, {"made_from": made_from, "noise": pairs.noise, "x_0": pairs.x_0, "caption": pairs.caption})
+    return pairs
 
 
-def regress(distiller: Distiller, pairs: Pairs) -> list[float]:
-    """Train the student on the pairs with the mean absolute error; returns the loss every 20 steps."""
-    spec = distiller.spec
-    optimiser = torch.optim.AdamW(
-        distiller.student.parameters(), lr=spec.pairs.lr, betas=(0.9, 0.99), weight_decay=0.01
-    )
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, spec.pairs.steps, eta_min=spec.pairs.lr * 0.1)
-    losses = []
-    for step in range(spec.pairs.steps):
-        chosen = torch.randint(len(pairs.noise), (2 * spec.optim.batch,), generator=distiller.generator)
-        x_0 = distiller.generate(distiller.student, pairs.noise[chosen], distiller.material.cond[pairs.caption[chosen]])
-        loss = F.l1_loss(x_0, pairs.x_0[chosen])
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(distiller.student.parameters(), 1.0)
-        optimiser.step()
-        decay.step()
-        if step % 20 == 0:
-            losses.append(round(loss.item(), 5))
-    distiller.averaged.module.load_state_dict(distiller.student.state_dict())
-    return losses
+def regress(
+    spec: DistillSpec, networks: Networks, material: Material, generator: torch.Generator, *, step: int, clock: Clock
+) -> dict[str, float]:
+    """One step of the student on twice the batch of pairs, mean absolute error, cosine decay of the rate to a tenth."""
+    pairs = material.pairs
+    assert pairs is not None, "the stage is entered with pairs only"
+    with clock.stage("data"):
+        chosen = torch.randint(len(pairs.noise), (2 * spec.optim.batch,), generator=generator)
+        device = networks.device
+        noise, wanted = pairs.noise[chosen].to(device), pairs.x_0[chosen].to(device)
+        cond = material.cond[pairs.caption[chosen]].to(device)
+    networks.set_rate("student", spec.pairs.lr * (0.55 + 0.45 * math.cos(math.pi * step / spec.pairs.steps)))
+    loss_sum = 0.0
+    with clock.stage("student"):
+        for z, x_0, c in zip(*(one.chunk(spec.optim.accumulate) for one in (noise, wanted, cond)), strict=True):
+            loss = F.l1_loss(networks.generate(networks.student, z, c), x_0) / spec.optim.accumulate
+            loss.backward()
+            loss_sum += loss.item()
+    return {"pairs_loss": loss_sum, "grad_norm": networks.step("student", clock)}

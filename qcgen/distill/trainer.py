@@ -1,259 +1,327 @@
-"""The distillation loop: student, fake score and discriminator against a frozen teacher."""
+"""The distillation loop: stages, monitor, rules, checkpoints and exact resume around the steps of `critics` and
+`student`."""
 
-import copy
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers import UNet2DConditionModel
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from jaxtyping import Float
+from torch import Tensor
 
+from qcgen.core.clock import Clock
 from qcgen.core.distillspec import DistillSpec
-from qcgen.distill.discriminator import Discriminator, discriminator_loss, features
-from qcgen.distill.loss import Posteriors, matching_gradient, weigh
-from qcgen.distill.protocol import Divergence
+from qcgen.core.errors import PausedError
+from qcgen.core.events import EventLog
+from qcgen.distill.checkpoint import Checkpoints
+from qcgen.distill.critics import fake_loss, update_critics
+from qcgen.distill.guard import Guard
+from qcgen.distill.lag import LagController, Probe
+from qcgen.distill.material import CriticBatch, Material, Sampler, StudentBatch
+from qcgen.distill.monitor import agreement, sample_numbers, step_facts, yardstick_of
+from qcgen.distill.networks import Networks
+from qcgen.distill.pairs import regress
 from qcgen.distill.ratio import RatioEstimator
+from qcgen.distill.stop import WINDOW, Measured, best_of
+from qcgen.distill.student import StudentReport, Weighting, update_student
 from qcgen.models.checkpoint import load_state, save_state
-from qcgen.models.families.sd15 import Schedule
+from qcgen.models.protocol import Teacher
+
+Generate = Callable[[Float[Tensor, "b c h w"], Float[Tensor, "b k d"]], Float[Tensor, "b c h w"]]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """What a distillation consumes.
+class Hooks:
+    """What the loop asks of those above it.
 
     Attributes:
-        latents: real latents, `rounds rows c h w`, scaled to unit deviation.
-        weights: relative frequency of each row, as the teacher saw it.
-        caption_of: index into `cond` of each row.
-        cond: text conditions; row 0 is the empty caption.
+        tell: receives every event that is logged, for a live view.
+        check: called between steps; raises `PausedError` when the work should stop.
+        evaluate: measures the averaged student from a function that makes its latents: `distance`, `error` and, if
+            measured, `recall`; lower distances are better. More numbers are logged as they are.
     """
 
-    latents: Tensor
-    weights: Tensor
-    caption_of: Tensor
-    cond: Tensor
-
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Indices of `n` rows."""
-        return torch.multinomial(self.weights, n, replacement=True, generator=generator)
+    tell: Callable[[Mapping[str, object]], None]
+    check: Callable[[], None]
+    evaluate: Callable[[Generate], dict[str, float]] | None = None
 
 
-class Distiller:
-    """One optimiser step of each network at a time; `step` is the student's, `update_critics` the fake score's and
-    discriminator's."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The student to export, the step it comes from, and why the training ended."""
+
+    student: Teacher
+    step: int
+    reason: str
+
+
+class Trainer:
+    """Stages: `pairs` (regression on the teacher's solutions), `warmup` (critics alone), `matching`.
+
+    `mark` counts the loop's turns over all stages; the event log and the checkpoints name it.
+    """
 
     def __init__(
         self,
         spec: DistillSpec,
-        teacher: UNet2DConditionModel,
-        schedule: Schedule,
+        networks: Networks,
         material: Material,
-        divergence: Divergence,
+        weighting: Weighting,
+        *,
+        fingerprint: Mapping[str, object],
+        hooks: Hooks,
     ) -> None:
-        self.spec, self.schedule, self.material, self.divergence = spec, schedule, material, divergence
-        self.teacher = teacher.eval().requires_grad_(False)
-        self.student = copy.deepcopy(teacher).requires_grad_(True)
-        self.fake = copy.deepcopy(teacher).requires_grad_(True)
-        self.t_init = schedule.step_for(spec.student.noise_to_signal)
+        self.spec, self.networks, self.material, self.weighting, self.hooks = spec, networks, material, weighting, hooks
+        self.clock = Clock()
         self.generator = torch.Generator().manual_seed(spec.seed)
-        torch.manual_seed(spec.seed)
-        channels = [*teacher.config.block_out_channels, teacher.config.block_out_channels[-1]]
-        self.discriminator = Discriminator(channels, material.cond.shape[-1])
+        self.sampler = Sampler(spec, material, networks.teacher.noising, self.generator, device=networks.device)
         self.ratio = RatioEstimator(spec.ratio)
-        self.averaged = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(spec.optim.ema))
-        self.optimisers = {
-            "student": torch.optim.AdamW(self.student.parameters(), lr=spec.optim.lr, betas=(0.9, 0.99)),
-            "fake": torch.optim.AdamW(self.fake.parameters(), lr=spec.fake.lr, betas=(0.9, 0.99)),
-            "discriminator": torch.optim.AdamW(self.discriminator.parameters(), lr=spec.gan.lr, betas=(0.5, 0.99)),
-        }
-        steps = schedule.alphas_cumprod.numel()
-        self.low, self.high = int(spec.time.low * steps), int(spec.time.high * steps)
-        self.levels = self.high - self.low
+        self.lag = LagController(spec.fake)
+        self.guard = Guard(spec.stop)
+        self.checkpoints = Checkpoints(spec.out, fingerprint)
+        self.log = EventLog(spec.out / "events.jsonl")
+        made = material.pairs.x_0 if material.pairs else material.latents.flatten(0, 1)
+        self.yardstick = yardstick_of(made, batch=spec.optim.batch)
+        self.stage = "pairs" if spec.pairs.steps else "warmup"
+        self.step = self.mark = self._saved_mark = 0
+        self.reason = ""
+        self._best = spec.out / "best.safetensors"
+        self._told: dict[str, float] = {}
+        self._told_s = time.monotonic()
 
-    def generate(self, model: nn.Module, noise: Tensor, cond: Tensor) -> Tensor:
-        """x_0 of a student in one call."""
-        t = torch.full((len(noise),), self.t_init)
-        return self.schedule.x_0(self._call(model, noise, t, cond), noise, t)
+    def run(self) -> Outcome:
+        """Train to the end, from the last checkpoint if there is one.
 
-    def _call(self, model: nn.Module, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        with torch.autocast(x_t.device.type, torch.bfloat16):
-            output = model(x_t, t, cond).sample
-        return cast(Tensor, output).float()
+        Raises:
+            SpecError: the checkpoint was made from another job or other weights.
+            PausedError: as `hooks.check` raised it; a checkpoint was written.
+        """
+        if self.checkpoints.exists():
+            self._restore(self.checkpoints.load())
+            self._event("resume", {})
+        else:
+            self._event("start", {"steps": self.spec.optim.steps, "parameters": self.networks.parameters()})
+        while self.stage != "done":
+            try:
+                self.hooks.check()
+            except PausedError:
+                self._save()
+                raise
+            self._turn()
+        return self._outcome()
 
-    def _mean(self, model: nn.Module, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        return self.schedule.x_0(self._call(model, x_t, t, cond), x_t, t)
+    def _turn(self) -> None:
+        turns = {"pairs": self._pairs_turn, "warmup": self._warmup_turn, "matching": self._matching_turn}
+        before = self.stage
+        turns[self.stage]()
+        self.mark += 1
+        # At the border of two stages as well: there is always a state to go back to.
+        if self.mark % self.spec.checkpoint_every == 0 or self.stage != before:
+            self._save()
 
-    def _noised(self, x_0: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(x_t, t, level): t uniform over the range; level is its quantile in [0, 1)."""
-        t = torch.randint(self.low, self.high, (len(x_0),), generator=self.generator)
-        alpha, sigma = self.schedule.coefficients(t, x_0)
-        noise = torch.randn(x_0.shape, generator=self.generator)
-        return alpha * x_0 + sigma * noise, t, (t - self.low) / self.levels
+    def _pairs_turn(self) -> None:
+        numbers = regress(self.spec, self.networks, self.material, self.generator, step=self.step, clock=self.clock)
+        if self.step % self.spec.monitor.every == 0:
+            self._event("pairs", numbers)
+        self.step += 1
+        if self.step == self.spec.pairs.steps:
+            self.networks.fresh_optimiser("student")
+            self.networks.restart_average()
+            self.stage, self.step = "warmup", 0
 
-    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """(noise, cond, real latents) of one batch; the captions are those of the real rows."""
-        n = self.spec.optim.batch
-        rows = self.material.draw(n, self.generator)
-        rounds = torch.randint(len(self.material.latents), (n,), generator=self.generator)
-        real = self.material.latents[rounds, rows].float()
-        noise = torch.randn(real.shape, generator=self.generator)
-        return noise, self.material.cond[self.material.caption_of[rows]], real
+    def _warmup_turn(self) -> None:
+        if self.step < self.spec.fake.warmup:
+            numbers = self._critics()
+            if self.step % self.spec.monitor.every == 0:
+                self._event("warmup", numbers)
+            self.step += 1
+        if self.step >= self.spec.fake.warmup:
+            self.stage, self.step = "matching", 0
 
-    def _logits(self, x_t: Tensor, t: Tensor, cond: Tensor) -> Tensor:
-        with torch.autocast(x_t.device.type, torch.bfloat16):
-            return cast(Tensor, self.discriminator(features(self.teacher, x_t, t, cond), cond)).float()
-
-    def update_critics(self) -> dict[str, float]:
-        """One step of the fake score (v-loss on student samples) and of the discriminator (logistic, with R1 by
-        finite difference)."""
-        noise, cond, real = self._draw()
-        with torch.no_grad():
-            x_0 = self.generate(self.student, noise, cond)
-        x_t, t, level = self._noised(x_0)
-        alpha, sigma = self.schedule.coefficients(t, x_t)
-        target = (alpha * x_t - x_0) / sigma if self.schedule.prediction == "v_prediction" else None
-        output = self._call(self.fake, x_t, t, cond)
-        fake_loss = (
-            F.mse_loss(output, target) if target is not None else F.mse_loss(self.schedule.x_0(output, x_t, t), x_0)
+    def _matching_turn(self) -> None:
+        spec, progress = self.spec, self.step / self.spec.optim.steps
+        probing = self.step % spec.monitor.probe_every == spec.monitor.probe_every - 1
+        numbers, losses = self._critic_rounds(2 if self.lag.adapts else 1, held_out=True) if probing else (
+            self._critic_rounds(1, held_out=False)
+        )  # fmt: skip
+        rate = self._rate(progress)
+        self.networks.set_rate("student", rate)
+        with self.clock.stage("data"):
+            batch, empty = self.sampler.student(spec.optim.batch), self.sampler.empty(spec.optim.batch)
+        report = update_student(
+            spec,
+            self.networks,
+            self.ratio,
+            batch,
+            self.weighting,
+            empty=empty,
+            progress=progress,
+            clock=self.clock,
         )
-        self._apply("fake", self.fake, fake_loss)
-
-        real_t, t_real, level_real = self._noised(real)
-        fake_logits, real_logits = self._logits(x_t, t, cond), self._logits(real_t, t_real, cond)
-        loss = discriminator_loss(real_logits, fake_logits)
-        if self.spec.gan.r1 > 0:
-            # Approximate R1: the same noise level and draw on both sides, so that only the clean picture differs.
-            shaken = real_t + 0.05 * self.schedule.coefficients(t_real, real_t)[0] * torch.randn(
-                real.shape, generator=self.generator
+        with self.clock.stage("monitor"):
+            facts = step_facts(
+                report.x_0, step=self.step, grad_norm=report.numbers["grad_norm"], loss=numbers["fake_loss"]
             )
-            loss = loss + self.spec.gan.r1 * (self._logits(shaken, t_real, cond) - real_logits).square().mean()
-        self._apply("discriminator", self.discriminator, loss)
-        self.ratio.update(fake_logits.detach(), level, real_logits.detach(), level_real)
-        right = ((real_logits > 0).float().mean() + (fake_logits < 0).float().mean()) / 2
-        return {"fake_loss": fake_loss.item(), "d_loss": loss.item(), "d_accuracy": right.item()}
+            fault = self.guard.fault(facts, self.yardstick.reference)
+            if probing:
+                numbers |= self._probe(report, batch, losses)
+            if probing or self.step % spec.monitor.every == 0 or self.step + 1 == spec.optim.steps:
+                samples = sample_numbers(report.x_0, self.yardstick)
+                self._event("step", {"rate": rate, **numbers, **report.numbers, **samples, **self._state_numbers()})
+        if fault is not None:
+            self._go_back(fault)
+            return
+        self.step += 1
+        ended = "the last step" if self.step == spec.optim.steps else self._evaluated()
+        if ended is not None:
+            self.stage, self.reason = "done", ended
 
-    def update_student(self, step: int) -> dict[str, float]:
-        """Two-stage backward: gradients at x_0 first (no graph through the critics), then through the student."""
-        noise, cond, _ = self._draw()
-        x_0 = self.generate(self.student, noise, cond)
-        leaf = x_0.detach()
+    def _critic_rounds(self, rounds: int, *, held_out: bool) -> tuple[dict[str, float], list[float]]:
+        """Rounds of critic updates; the first update's denoising loss is on samples that the fake score never saw, and
+        `held_out` measures one more batch before the first round and after each."""
+        with self.clock.stage("data"):
+            probe = self.sampler.critic(self.spec.optim.batch) if held_out else None
+        losses = [] if probe is None else [self._held_out_loss(probe)]
+        fresh: dict[str, float] | None = None
+        numbers: dict[str, float] = {}
+        for _ in range(rounds):
+            for _ in range(self.lag.updates):
+                numbers = self._critics()
+                fresh = fresh or numbers
+            if probe is not None:
+                losses.append(self._held_out_loss(probe))
+        return {**numbers, "fresh_fake_loss": (fresh or numbers)["fake_loss"]}, losses
+
+    @torch.no_grad()
+    def _held_out_loss(self, batch: CriticBatch) -> float:
+        with self.clock.stage("monitor"):
+            x_0 = self.networks.generate(self.networks.student, batch.noise, batch.cond)
+            return fake_loss(self.networks, batch, x_0).item()
+
+    def _critics(self) -> dict[str, float]:
+        with self.clock.stage("data"):
+            batch = self.sampler.critic(self.spec.optim.batch)
+        numbers = update_critics(self.spec, self.networks, self.ratio, batch, clock=self.clock)
+        return {name: value.item() for name, value in numbers.items()}
+
+    def _probe(self, report: StudentReport, batch: StudentBatch, losses: list[float]) -> dict[str, float]:
+        """Lag and agreement: what needs network calls beyond the step's own."""
         with torch.no_grad():
-            x_t, t, level = self._noised(leaf)
-            empty = self.material.cond[:1].expand_as(cond)
-            guided = self.spec.guidance_scale > 1
-            both = (
-                self._mean(self.teacher, torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([cond, empty]))
-                if guided
-                else None
-            )
-            means = Posteriors(
-                teacher=both[: len(leaf)] if both is not None else self._mean(self.teacher, x_t, t, cond),
-                teacher_uncond=both[len(leaf) :] if both is not None else None,
-                fake=self._mean(self.fake, x_t, t, cond),
-            )
-            ratio = self.ratio.read(self._logits(x_t, t, cond), level)
-            weight = weigh(self.divergence, ratio)
-            gradient = (
-                matching_gradient(
-                    leaf,
-                    means,
-                    weight,
-                    guidance_scale=self.spec.guidance_scale,
-                    decoupled=self.spec.decoupled,
-                    normaliser=self.spec.normaliser,
-                )
-                / leaf.numel()
-            )
-        numbers = {
-            "dm_norm": gradient.norm().item(),
-            "ess": (weight.mean().square() / weight.square().mean()).item(),
-            "mean_ratio": self.ratio.mean_ratio().mean().item(),
-            "mean_inverse_ratio": self.ratio.mean_inverse_ratio().mean().item(),
-            "trust": ratio.trust.mean().item(),
-            "clipped": ratio.clipped_share,
-            "x_0_std": leaf.std().item(),
+            after = self.networks.generate(self.networks.student, batch.noise, batch.cond)
+            moved = report.x_0 - after
+            rate = float((moved * report.direction).sum() / report.direction.square().sum().clamp(min=1e-12))
+        if len(losses) == 3:
+            self.lag.observe(Probe((losses[0], losses[1], losses[2]), rate))
+        found = {"held_out_drop": 1 - losses[1] / losses[0], "student_rate": rate}
+        return {**found, "score_cosine": agreement(self.networks, batch, report.x_0)}
+
+    def _state_numbers(self) -> dict[str, object]:
+        return {
+            "fake_updates": self.lag.updates,
+            "fake_beta": self.lag.beta,
+            "ratio": self.ratio.table(),
         }
-        if self.spec.gan.weight > 0 and step >= self.spec.gan.start * self.spec.optim.steps:
-            adversarial = self._adversarial_gradient(leaf, cond)
-            numbers["gan_norm"] = adversarial.norm().item()
-            gradient = gradient + adversarial
-        self._apply("student", self.student, (x_0 * gradient).sum())
-        self.averaged.update_parameters(self.student)
-        return numbers
 
-    def _adversarial_gradient(self, leaf: Tensor, cond: Tensor) -> Tensor:
-        probe = leaf.clone().requires_grad_(True)
-        x_t, t, _ = self._noised(probe)
-        loss = self.spec.gan.weight * F.softplus(-self._logits(x_t, t, cond)).mean()
-        return torch.autograd.grad(loss, probe)[0]
+    def _rate(self, progress: float) -> float:
+        """Linear warm-up; in stage B a fraction; halved by each roll-back."""
+        spec = self.spec
+        adversarial = spec.gan.weight > 0 and progress >= spec.gan.start
+        stage = spec.gan.student_lr if adversarial else 1.0
+        return spec.optim.lr * min(1.0, (self.step + 1) / max(spec.optim.warmup, 1)) * stage * self.guard.rate_scale
 
-    def _apply(self, name: str, module: nn.Module, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), self.spec.optim.clip_norm)
-        optimiser.step()
+    def _evaluated(self) -> str | None:
+        """Measure the averaged student when it is due, keep it if it is the best; why to end, if so."""
+        every, evaluate = self.spec.eval.every, self.hooks.evaluate
+        if evaluate is None or every == 0 or self.step % every:
+            return None
+        with self.clock.stage("evaluate"), torch.no_grad():
+            numbers = evaluate(lambda noise, cond: self.networks.generate(self.networks.averaged_student, noise, cond))
+        measured = Measured(self.step, numbers["distance"], numbers["error"], numbers.get("recall"))
+        best = self.guard.measured(measured)
+        if best:
+            with self.clock.stage("checkpoint"):
+                save_state(self._best, {"step": self.step, "averaged": self.networks.averaged.state_dict()})
+        self._event("evaluation", {**numbers, "best": best})
+        return self.guard.end()
+
+    def _go_back(self, fault: str) -> None:
+        """Return to the last good state with half the rate and twice the fake updates, or end there."""
+        # A fault shows only after it has lasted: a checkpoint that is younger than that may hold it already.
+        older = self.mark - self._saved_mark < 2 * WINDOW
+        now, updates = self.guard, self.lag.updates
+        state = self.checkpoints.load(older=older)
+        self.guard = Guard(self.spec.stop)
+        self._restore(state)
+        now.roll_back(self.guard)
+        self.guard = now
+        retry = now.retries <= self.spec.stop.retries
+        if retry:
+            self.lag.updates = updates
+            self.lag.double()
+        else:
+            self.stage, self.reason = "done", f"{fault}, and going back did not help"
+        # One turn is added after this, as after every other.
+        self.mark -= 1
+        facts = {"reason": fault, "retry": retry, "rate_scale": now.rate_scale, "fake_updates": self.lag.updates}
+        self._event("rollback", facts, mark=self.mark + 1)
+        self._save(mark=self.mark + 1, rotate=False)
+
+    def _outcome(self) -> Outcome:
+        best = best_of(self.guard.evaluations)
+        step = self.step
+        if best is not None and self._best.is_file():
+            kept = cast(dict[str, object], load_state(self._best))
+            if kept["step"] == best.step:
+                self.networks.averaged.load_state_dict(cast(dict[str, Tensor], kept["averaged"]))
+                step = best.step
+        self._event("end", {"reason": self.reason, "exported_step": step})
+        return Outcome(self.networks.averaged_student, step, self.reason)
+
+    def _save(self, *, mark: int | None = None, rotate: bool = True) -> None:
+        with self.clock.stage("checkpoint"):
+            self._saved_mark = self.mark if mark is None else mark
+            state = {**self.state_dict(), "mark": self._saved_mark}
+            self.checkpoints.save(state, rotate=rotate)
+        self._event("checkpoint", {}, mark=self._saved_mark)
 
     def state_dict(self) -> dict[str, object]:
-        modules = {
-            "student": self.student,
-            "fake": self.fake,
-            "discriminator": self.discriminator,
-            "averaged": self.averaged,
-        }
+        """Everything that the next step depends on."""
         return {
-            **{name: module.state_dict() for name, module in modules.items()},
-            **{f"{name}_optimiser": optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            "stage": self.stage,
+            "step": self.step,
+            "mark": self.mark,
+            "reason": self.reason,
+            "networks": self.networks.state_dict(),
             "ratio": self.ratio.state_dict(),
+            "lag": self.lag.state_dict(),
+            "guard": self.guard.state_dict(),
             "generator": self.generator.get_state(),
+            # A teacher with dropout draws from the global generators.
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
 
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        for name in ("student", "fake", "discriminator", "averaged"):
-            getattr(self, name).load_state_dict(state[name])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(cast(dict[str, object], state[f"{name}_optimiser"]))
-        self.ratio.load_state_dict(cast(dict[str, Tensor], state["ratio"]))
+    def _restore(self, state: Mapping[str, object]) -> None:
+        self.stage, self.step = cast(str, state["stage"]), cast(int, state["step"])
+        self.mark = self._saved_mark = cast(int, state["mark"])
+        self.reason = cast(str, state["reason"])
+        self.networks.load_state_dict(cast(dict[str, object], state["networks"]))
+        self.ratio.load_state_dict(cast(dict[str, object], state["ratio"]))
+        self.lag.load_state_dict(cast(dict[str, object], state["lag"]))
+        self.guard.load_state_dict(cast(dict[str, object], state["guard"]))
         self.generator.set_state(cast(Tensor, state["generator"]))
+        torch.set_rng_state(cast(Tensor, state["random"]))
+        cuda = cast(list[Tensor], state["cuda_random"])
+        if cuda and len(cuda) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(cuda)
 
-
-def run(distiller: Distiller, folder: Path, *, log: Callable[[dict[str, float]], None]) -> UNet2DConditionModel:
-    """Train to the job's last step, resuming from a checkpoint in `folder`; returns the averaged student."""
-    spec = distiller.spec
-    checkpoint = folder / "checkpoint.safetensors"
-    start = 0
-    if checkpoint.exists():
-        state = cast(dict[str, object], load_state(checkpoint))
-        distiller.load_state_dict(state)
-        start = cast(int, state["step"])
-    if start == 0:
-        for _ in range(spec.fake.warmup):
-            distiller.update_critics()
-    began_s = time.monotonic()
-    for step in range(start, spec.optim.steps):
-        for group in distiller.optimisers["student"].param_groups:
-            group["lr"] = spec.optim.lr * min(1.0, (step + 1) / max(spec.optim.warmup, 1))
-        for _ in range(spec.fake.updates):
-            numbers = distiller.update_critics()
-        numbers |= distiller.update_student(step)
-        if step % 10 == 0 or step + 1 == spec.optim.steps:
-            log({"step": float(step), **numbers, "steps_per_s": (step + 1 - start) / (time.monotonic() - began_s)})
-        if (step + 1) % spec.checkpoint_every == 0 or step + 1 == spec.optim.steps:
-            save_state(checkpoint, {**distiller.state_dict(), "step": step + 1})
-    return cast(UNet2DConditionModel, distiller.averaged.module)
-
-
-def log_to(path: Path) -> Callable[[dict[str, float]], None]:
-    """Append rows of numbers to a JSON-lines file."""
-
-    def write(row: dict[str, float]) -> None:
-        with path.open("a") as file:
-            file.write(json.dumps({key: round(value, 5) for key, value in row.items()}) + "\n")
-
-    return write
+    def _event(self, kind: str, facts: Mapping[str, object], *, mark: int | None = None) -> None:
+        now_s = time.monotonic()
+        spent = self.clock.seconds()
+        split = {name: spent[name] - self._told.get(name, 0.0) for name in spent}
+        place = {"stage": self.stage, "step": self.step, "mark": self.mark if mark is None else mark}
+        event = {**place, **facts, "seconds": {**split, "wall": now_s - self._told_s}}
+        self._told, self._told_s = spent, now_s
+        self.log.write(kind, event, time_s=time.time())
+        self.hooks.tell({"event": kind, **event})

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from qcgen.core.clock import Clock
 from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import Item
-from qcgen.generate.clock import Clock
 from qcgen.generate.noise import stack_noise
 from qcgen.models.protocol import Student
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
 
+from qcgen.core.clock import Clock
 from qcgen.core.types import Image, Item
-from qcgen.generate.clock import Clock
 from qcgen.generate.encode import Pixels, encode, make_thumbnail
 from qcgen.generate.write import place, write_file
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from qcgen.core.types import ModelRef
@@ -45,10 +45,79 @@ class ImageTextEncoder(Protocol):
     def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]: ...
 
 
+class Noising(Protocol):
+    """How x_t comes from x_0: x_t = alpha(t) x_0 + sigma(t) noise, and what a network's output says of x_0.
+
+    Attributes:
+        prediction: what the network puts out: `epsilon`, `v_prediction`, `sample` or `flow`.
+    """
+
+    @property
+    def prediction(self) -> str: ...
+
+    def coefficients(self, t: Shaped[Tensor, " b"], like: Tensor) -> tuple[Tensor, Tensor]:
+        """(alpha, sigma) at times `t`, shaped to multiply `like`."""
+        ...
+
+    def times(self, quantile: Float[Tensor, " b"], *, low: float, high: float) -> Shaped[Tensor, " b"]:
+        """Times at quantiles in [0, 1) of the sampling law, which covers the shares [low, high] of the noise levels."""
+        ...
+
+    def time_for(self, noise_to_signal: float) -> float:
+        """The time whose sigma / alpha is nearest; infinity means the end of the schedule."""
+        ...
+
+    def network_input(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network receives for x_t at times `t`: the scaled picture and its own time."""
+        ...
+
+    def x_0(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """mu = E[x_0 | x_t] from the network's output."""
+        ...
+
+    def target(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the network should put out for x_t = alpha x_0 + sigma noise."""
+        ...
+
+    def start(self, noise: Tensor, t: Tensor) -> Tensor:
+        """What a one-step student that lives at `t` receives for unit noise."""
+        ...
+
+
 class Teacher(Protocol):
-    """A multi-step diffusion model in (alpha, sigma, mu): x_t = alpha x_0 + sigma noise; `denoise` returns mu =
-    E[x_0 | x_t]."""
+    """A diffusion network in (alpha, sigma, mu): teacher, fake score and student are three of the same kind.
+
+    Attributes:
+        noising: its noise levels and parametrisation.
+        channels: channels of each feature map.
+    """
+
+    @property
+    def noising(self) -> Noising: ...
+
+    @property
+    def channels(self) -> list[int]: ...
+
+    def predict(
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> Float[Tensor, "b c h w"]:
+        """The network's own output, float32."""
+        ...
 
     def denoise(
-        self, x_t: Float[Tensor, "b c h w"], t: Float[Tensor, " b"], cond: Float[Tensor, "b k d"]
-    ) -> Float[Tensor, "b c h w"]: ...
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> Float[Tensor, "b c h w"]:
+        """mu = E[x_0 | x_t]."""
+        ...
+
+    def features(
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> list[Tensor]:
+        """Feature maps for a discriminator; runs no more of the network than they need."""
+        ...
+
+    def denoise_with_features(
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> tuple[Float[Tensor, "b c h w"], list[Tensor]]:
+        """mu and the feature maps from one call."""
+        ...

@@ -8,10 +8,10 @@ from typing import Protocol
 from jaxtyping import UInt8
 from torch import Tensor
 
+from qcgen.core.clock import Clock
 from qcgen.core.expand import Expansion
 from qcgen.core.types import Finding, Item, Measure, Outcome, Produced, Severity, Shard, Verdict
 from qcgen.generate.batch import Generator, Made
-from qcgen.generate.clock import Clock
 from qcgen.generate.pool import FilePool, Written
 
 NON_FINITE = "non_finite"

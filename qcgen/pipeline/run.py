@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from qcgen.core.clock import Clock
 from qcgen.core.errors import QcgenError
 from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
@@ -33,7 +34,6 @@ from qcgen.core.types import (
     Verdict,
 )
 from qcgen.generate.batch import Generator
-from qcgen.generate.clock import Clock
 from qcgen.generate.pool import FilePool
 from qcgen.generate.write import sync_folders
 from qcgen.govern.provenance import xmp_packet

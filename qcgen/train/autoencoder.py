@@ -5,7 +5,6 @@ from typing import cast
 
 import open_clip
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,6 +12,7 @@ from qcgen.core.errors import PrerequisiteError
 from qcgen.core.trainspec import AutoencoderTraining
 from qcgen.data.imageset import ImageSet
 from qcgen.models.autoencoder import PatchAutoencoder
+from qcgen.models.checkpoint import load_state
 
 
 class AutoencoderTask:
@@ -25,7 +25,7 @@ class AutoencoderTask:
         self.rows = torch.from_numpy(data.rows(held_out=False))
         self.vae = self._start() if spec.init is None else _read(spec.init)
         self.vae.analysis.requires_grad_(False)
-        self.samples = None if spec.samples is None else load_file(spec.samples)["latents"]
+        self.samples = None if spec.samples is None else cast(dict[str, Tensor], load_state(spec.samples))["x_0"]
         self.linear_db = self._psnr(self.vae)
         # The encoder is final now: a teacher may start on its latents while the refiner trains.
         self.vae.save_pretrained(spec.out / "vae")

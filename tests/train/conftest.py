@@ -8,6 +8,8 @@ import PIL.Image
 import PIL.ImageDraw
 import pytest
 
+from tests.train.tinychain import train_chain
+
 _COLOURS = {"red": (200, 30, 30), "blue": (30, 60, 200), "green": (30, 150, 60)}
 _PRODUCTS = ("dress", "hat")
 
@@ -45,3 +47,11 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         id=np.array([f"row-{i}" for i in range(48)]),
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def chain(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `clip`, `autoencoder`, `teacher` and `distilled/student`."""
+    root = tmp_path_factory.mktemp("chain")
+    train_chain(root, tiny_set)
+    return root

@@ -6,95 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.core.trainspec import AutoencoderTraining, ClipTraining, DataSpec, OptimSpec, TeacherTraining
 from qcgen.models.embedded import load_encoder, load_student
 from qcgen.models.find import resolve_model
-from qcgen.pipeline.train import pick_divergence, run_distillation, run_training
-
-
-def _quiet(_: str) -> None:
-    return
-
-
-@pytest.fixture(scope="session")
-def chain(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `clip`, `autoencoder`, `teacher` and `distilled/student`, each trained for a few steps."""
-    root = tmp_path_factory.mktemp("chain")
-    data = DataSpec(path=tiny_set)
-
-    def optim(steps: int) -> OptimSpec:
-        return OptimSpec(lr=1e-3, batch=8, steps=steps, warmup=2, ema=0.5)
-
-    common = {"version": 1, "data": data, "threads": 1}
-    run_training(
-        ClipTraining(
-            kind="clip",
-            name="clip",
-            out=root / "clip",
-            optim=optim(4),
-            image_size=32,
-            vision_width=8,
-            vision_layers=(1, 1, 1, 1),
-            text_layers=1,
-            **common,
-        ),
-        say=_quiet,
-    )
-    run_training(
-        AutoencoderTraining(
-            kind="autoencoder",
-            name="ae",
-            out=root / "autoencoder",
-            optim=optim(4),
-            patch=8,
-            latent_channels=4,
-            width=16,
-            blocks=1,
-            crop=24,
-            perceptual=root / "clip",
-            **common,
-        ),
-        say=_quiet,
-    )
-    run_training(
-        TeacherTraining(
-            kind="teacher",
-            name="t",
-            out=root / "teacher",
-            optim=optim(6),
-            clip=root / "clip",
-            autoencoder=root / "autoencoder",
-            channels=(32, 48),
-            cross_attention=(True, False),
-            augmentations=2,
-            **common,
-        ),
-        say=_quiet,
-    )
-    run_distillation(_distillation(root, tiny_set, steps=3), say=_quiet)
-    return root
-
-
-def _distillation(
-    root: Path, tiny_set: Path, *, steps: int, out: str = "distilled", checkpoint_every: int = 100
-) -> DistillSpec:
-    return DistillSpec.model_validate(
-        {
-            "version": 1,
-            "name": "d",
-            "teacher": root / "teacher",
-            "captions": tiny_set,
-            "out": root / out,
-            "pairs": {"count": 4, "solver_steps": 4, "steps": 2},
-            "gan": {"start": 0.0},
-            "fake": {"updates": 1, "warmup": 1},
-            "optim": {"batch": 4, "steps": steps},
-            "checkpoint_every": checkpoint_every,
-            "threads": 1,
-        }
-    )
+from qcgen.pipeline.train import pick_divergence
+from tests.train.tinychain import distil, distillation
 
 
 def test_the_student_draws_pictures_that_follow_the_noise_and_the_prompt(chain: Path) -> None:
@@ -135,18 +51,6 @@ def test_the_truncated_scheduler_makes_the_same_picture_and_refuses_more_steps(c
         scheduler.set_timesteps(4)
 
 
-def test_a_distillation_that_was_cut_off_ends_bitwise_like_an_undisturbed_one(chain: Path, tiny_set: Path) -> None:
-    whole = _distillation(chain, tiny_set, steps=4, out="whole", checkpoint_every=2)
-    run_distillation(whole, say=_quiet)
-    half = _distillation(chain, tiny_set, steps=2, out="parts", checkpoint_every=2)
-    run_distillation(half, say=_quiet)
-    run_distillation(_distillation(chain, tiny_set, steps=4, out="parts", checkpoint_every=2), say=_quiet)
-    one, other = (
-        chain / name / "student" / "unet" / "diffusion_pytorch_model.safetensors" for name in ("whole", "parts")
-    )
-    assert one.read_bytes() == other.read_bytes()
-
-
 def test_training_logs_its_first_and_last_step_and_writes_its_measures(chain: Path) -> None:
     rows = [json.loads(line) for line in (chain / "teacher" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [0, 5]
@@ -178,6 +82,6 @@ def test_missing_parts_and_unknown_names_say_what_to_do(chain: Path, tmp_path: P
         load_encoder(str(tmp_path))
     with pytest.raises(SpecError, match="jensen_shannon"):
         pick_divergence("jensen_shanon")
-    spec = _distillation(chain, tiny_set, steps=1).model_copy(update={"teacher": tmp_path})
+    spec = distillation(chain, tiny_set, steps=1).model_copy(update={"teacher": tmp_path})
     with pytest.raises(PrerequisiteError, match="lacks"):
-        run_distillation(spec, say=_quiet)
+        distil(spec)

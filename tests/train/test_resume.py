@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from qcgen.core.trainspec import AutoencoderTraining, ClipTraining, DataSpec, OptimSpec
 from qcgen.data.imageset import read_image_set
+from qcgen.models.checkpoint import save_state
 from qcgen.train.autoencoder import AutoencoderTask
 from qcgen.train.clip import ClipTask
 from qcgen.train.loop import fit
@@ -91,7 +92,7 @@ def test_a_second_stage_keeps_the_linear_part_and_learns_from_samples(tiny_set: 
     optim = OptimSpec(**_OPTIM)
     fit(_autoencoder(tiny_set, first), optim, folder=first, seed=3, checkpoint_every=9)
     samples = tmp_path / "pairs.safetensors"
-    save_file({"latents": torch.randn(6, 4, 4, 4, generator=torch.Generator().manual_seed(0))}, samples)
+    save_state(samples, {"x_0": torch.randn(6, 4, 4, 4, generator=torch.Generator().manual_seed(0))})
     task = _autoencoder(tiny_set, second, first, samples)
     loss, numbers = task.loss(0, torch.Generator().manual_seed(0))
     assert numbers["critic"] > 0

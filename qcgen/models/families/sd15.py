@@ -2,72 +2,104 @@
 diffusers' folders."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import ModelRef
 from qcgen.models.autoencoder import PatchAutoencoder
 from qcgen.models.find import WEIGHTS, refuse_pickles
+from qcgen.models.noising import read_noising
+from qcgen.models.protocol import Noising
 
 # Without accelerate diffusers would load the slow way anyhow, after a warning.
 _LOCAL = {"local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False}
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """The variance-preserving noise schedule: x_t = alpha(t) x_0 + sigma(t) noise.
+class UnetTeacher(nn.Module):
+    """A text-conditioned UNet in (alpha, sigma, mu). Follows `models.protocol.Teacher`.
 
-    Attributes:
-        alphas_cumprod: alpha^2 per step, float64.
-        prediction: `epsilon`, `v_prediction` or `sample`: what the network's output means.
+    Features are the last maps of each resolution on the way down and that of the middle block, taken by hooks from
+    diffusers' own forward, so that every variant of the UNet (class or pooled text embeddings) is run as it is meant.
+
+    Args:
+        dtype: what the network computes in (autocast); parameters keep theirs.
     """
 
-    alphas_cumprod: Float[Tensor, " steps"]
-    prediction: str
+    def __init__(self, unet: UNet2DConditionModel, noising: Noising, *, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.unet, self._noising, self.dtype = unet, noising, dtype
 
-    @classmethod
-    def read(cls, folder: Path) -> "Schedule":
-        """From a diffusers scheduler folder; an unknown prediction type is a SpecError."""
-        config = json.loads((folder / "scheduler_config.json").read_text())
-        prediction = config.get("prediction_type", "epsilon")
-        if prediction not in {"epsilon", "v_prediction", "sample"}:
-            raise SpecError(
-                f"{folder}: prediction_type {prediction!r} is unknown. Cure: epsilon, v_prediction or sample."
-            )
-        trained = {
-            key: config[key]
-            for key in ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
-            if key in config
-        }
-        return cls(DDPMScheduler(**trained).alphas_cumprod.double(), prediction)
+    @property
+    def noising(self) -> Noising:
+        return self._noising
 
-    def coefficients(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """(alpha, sigma) at integer steps `t`, shaped to multiply `like`."""
-        square = self.alphas_cumprod.to(like.device)[t.long()].reshape(-1, *[1] * (like.dim() - 1))
-        return square.sqrt().to(like.dtype), (1 - square).sqrt().to(like.dtype)
+    @property
+    def channels(self) -> list[int]:
+        widths = list(self.unet.config.block_out_channels)
+        return [*widths, widths[-1]]
 
-    def x_0(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """Posterior mean of x_0 from the network's output (table 1.8 of the design notes: eps, v, x_0)."""
-        alpha, sigma = self.coefficients(t, x_t)
-        if self.prediction == "v_prediction":
-            return alpha * x_t - sigma * output
-        if self.prediction == "sample":
-            return output
-        return (x_t - sigma * output) / alpha
+    def predict(
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> Float[Tensor, "b c h w"]:
+        scaled, time = self._noising.network_input(x_t, t)
+        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
+            output = self.unet(scaled, time, cond).sample
+        return output.float()
 
-    def step_for(self, ratio: float) -> int:
-        """The step whose sigma / alpha is nearest to `ratio`."""
-        sigma_over_alpha = ((1 - self.alphas_cumprod) / self.alphas_cumprod).sqrt()
-        return int((sigma_over_alpha.log() - torch.tensor(ratio).log()).abs().argmin())
+    def denoise(
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> Float[Tensor, "b c h w"]:
+        return self._noising.x_0(self.predict(x_t, t, cond), x_t, t)
+
+    def features(
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> list[Tensor]:
+        with self._tapped(stop=True) as taps, suppress(_SeenEnough):
+            self.predict(x_t, t, cond)
+        return taps
+
+    def denoise_with_features(
+        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
+    ) -> tuple[Float[Tensor, "b c h w"], list[Tensor]]:
+        with self._tapped(stop=False) as taps:
+            return self.denoise(x_t, t, cond), taps
+
+    @contextmanager
+    def _tapped(self, *, stop: bool) -> Iterator[list[Tensor]]:
+        taps: list[Tensor] = []
+        layers = self.unet.config.layers_per_block
+
+        def down(_: nn.Module, __: object, output: tuple[Tensor, tuple[Tensor, ...]]) -> None:
+            maps = output[1]
+            # A block that ends in a downsampler lists that too; the map before it has the block's own resolution.
+            taps.append(maps[-2] if isinstance(layers, int) and len(maps) > layers else maps[-1])
+
+        def middle(_: nn.Module, __: object, output: Tensor) -> None:
+            taps.append(output)
+            if stop:
+                raise _SeenEnough
+
+        hooks = [block.register_forward_hook(down) for block in self.unet.down_blocks]
+        hooks.append(self.unet.mid_block.register_forward_hook(middle))
+        try:
+            yield taps
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+class _SeenEnough(Exception):  # noqa: N818 (not an error: it ends a forward pass whose rest nobody needs)
+    """The feature maps are complete."""
 
 
 class TextTower:
@@ -101,7 +133,7 @@ class Sd15Student:
         facts = json.loads((parts.root / "qcgen_student.json").read_text())
         self.ref, self.device, self.dtype = ref, device, dtype
         self.schedule = parts.schedule
-        self.t_init = int(facts["t_init"])
+        self.t_init = facts["t_init"]
         self.unet = parts.load_unet(device, dtype).requires_grad_(False).eval()
         self.vae = parts.load_vae(device, dtype).to(memory_format=torch.channels_last)
         self.text = TextTower(parts.tokenizer, parts.text_encoder, device)
@@ -115,8 +147,10 @@ class Sd15Student:
     @torch.no_grad()
     def generate(self, noise: Float[Tensor, "b c h w"], cond: Float[Tensor, "b t d"]) -> Float[Tensor, "b c h w"]:
         t = torch.full((len(noise),), self.t_init, device=self.device)
-        output = self.unet(noise.to(self.dtype), t, cond.to(self.dtype)).sample
-        return self.schedule.x_0(output.float(), noise.float(), t)
+        x_t = self.schedule.start(noise, t)
+        scaled, time = self.schedule.network_input(x_t, t)
+        output = self.unet(scaled.to(self.dtype), time, cond.to(self.dtype)).sample
+        return self.schedule.x_0(output.float(), x_t.float(), t)
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 hh ww"]:
@@ -155,8 +189,8 @@ class Parts:
         return cls(root=root, **paths)
 
     @property
-    def schedule(self) -> Schedule:
-        return Schedule.read(self.scheduler)
+    def schedule(self) -> Noising:
+        return read_noising(self.scheduler)
 
     def load_unet(self, device: str, dtype: torch.dtype = torch.float32) -> UNet2DConditionModel:
         unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=dtype, **_LOCAL)

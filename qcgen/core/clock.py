@@ -1,4 +1,4 @@
-"""Seconds spent per stage of a run."""
+"""Seconds spent per stage of a run or a training."""
 
 import time
 from collections.abc import Iterator

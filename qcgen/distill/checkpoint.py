@@ -1,0 +1,77 @@
+"""Checkpoints of a distillation: the last two, each whole, and what they were made from."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from qcgen.core.errors import SpecError
+from qcgen.models.checkpoint import load_state, save_state
+
+FREE_KEYS = frozenset({"name", "out", "checkpoint_every", "threads"})
+"""Keys of a job that may change between two starts: they do not change what is computed."""
+
+
+class Checkpoints:
+    """`checkpoint.safetensors` and, for a roll-back, the one before it.
+
+    Args:
+        folder: the job's output folder.
+        fingerprint: what the training is made from, by name: the job's keys and the digests of its inputs.
+    """
+
+    def __init__(self, folder: Path, fingerprint: Mapping[str, object]) -> None:
+        self.folder, self.fingerprint = folder, dict(fingerprint)
+        self.last, self.previous = folder / "checkpoint.safetensors", folder / "checkpoint-previous.safetensors"
+
+    def exists(self) -> bool:
+        return self.last.is_file() or self.previous.is_file()
+
+    def save(self, state: Mapping[str, object], *, rotate: bool = True) -> None:
+        """Write the state; at every moment one whole checkpoint is on the disk.
+
+        Args:
+            rotate: keep the last one as the one before; a roll-back does not, for the last one may be spoilt.
+        """
+        part = self.folder / "checkpoint-new.safetensors"
+        save_state(part, {**state, "fingerprint": json.dumps(self.fingerprint, sort_keys=True)})
+        if rotate and self.last.is_file():
+            self.last.replace(self.previous)
+        part.replace(self.last)
+
+    def load(self, *, older: bool = False) -> dict[str, object]:
+        """The last state, or the one before it where there is one.
+
+        Raises:
+            SpecError: the job or its inputs are not those that the checkpoint was made from; lists every difference.
+        """
+        first, second = (self.previous, self.last) if older else (self.last, self.previous)
+        path = first if first.is_file() else second
+        state = cast(dict[str, object], load_state(path))
+        self._compare(path, json.loads(cast(str, state["fingerprint"])))
+        return state
+
+    def _compare(self, path: Path, made_from: Mapping[str, object]) -> None:
+        now = json.loads(json.dumps(self.fingerprint))
+        changed = [
+            f"{path}: {key} changed since this checkpoint (was {json.dumps(made_from.get(key))}, "
+            f"is {json.dumps(now.get(key))}). Cure: change it back, or give another out."
+            for key in sorted({*made_from, *now})
+            if made_from.get(key) != now.get(key)
+        ]
+        if changed:
+            raise SpecError(changed)
+
+
+def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """A nested job as dotted keys, without those that may change."""
+    found: dict[str, object] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if name in FREE_KEYS:
+            continue
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{name}."))
+        else:
+            found[name] = value
+    return found

@@ -1,0 +1,148 @@
+"""The networks of a distillation and their optimisers, as one state that is saved and restored."""
+
+import copy
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from diffusers import ModelMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from qcgen.core.clock import Clock
+from qcgen.core.distillspec import DistillSpec
+from qcgen.distill.discriminator import Discriminator
+from qcgen.models.protocol import Teacher
+
+TRAINED = ("student", "fake", "discriminator")
+
+
+class Networks:
+    """Teacher (frozen), student, fake score and discriminator; the student and the fake score start as the teacher.
+
+    Args:
+        teacher: a module that follows `models.protocol.Teacher`.
+        cond_dim: width of the conditions.
+        t_init: time at which the student lives.
+    """
+
+    def __init__(self, spec: DistillSpec, teacher: nn.Module, *, cond_dim: int, t_init: float, device: str) -> None:
+        self.spec, self.t_init, self.device = spec, t_init, device
+        self._modules = {
+            "teacher": teacher.to(device).eval().requires_grad_(False),
+            "student": copy.deepcopy(teacher).to(device).requires_grad_(True),
+            "fake": copy.deepcopy(teacher).to(device).requires_grad_(True),
+        }
+        torch.manual_seed(spec.seed)
+        self.discriminator = Discriminator(self.teacher.channels, cond_dim).to(device)
+        self._modules["discriminator"] = self.discriminator
+        # The average is of the float32 parameters, whatever the networks compute in.
+        self.averaged = AveragedModel(self._modules["student"], multi_avg_fn=get_ema_multi_avg_fn(spec.optim.ema))
+        if spec.optim.gradient_checkpointing:
+            for name in ("student", "fake"):
+                _checkpoint_gradients(self._modules[name])
+        self.optimisers = {
+            "student": self._optimiser("student", spec.optim.lr, (0.9, 0.99)),
+            "fake": self._optimiser("fake", spec.fake.lr, (0.9, 0.99)),
+            "discriminator": self._optimiser("discriminator", spec.gan.lr, (0.5, 0.99)),
+        }
+
+    @property
+    def teacher(self) -> Teacher:
+        return cast(Teacher, self._modules["teacher"])
+
+    @property
+    def student(self) -> Teacher:
+        return cast(Teacher, self._modules["student"])
+
+    @property
+    def fake(self) -> Teacher:
+        return cast(Teacher, self._modules["fake"])
+
+    @property
+    def averaged_student(self) -> Teacher:
+        return cast(Teacher, self.averaged.module)
+
+    def generate(
+        self, student: Teacher, noise: Float[Tensor, "b c h w"], cond: Float[Tensor, "b k d"]
+    ) -> Float[Tensor, "b c h w"]:
+        """x_0 of a student in one call."""
+        t = self.start_time(len(noise))
+        return student.denoise(student.noising.start(noise, t), t, cond)
+
+    def start_time(self, n: int) -> Tensor:
+        """`t_init` for each sample."""
+        return torch.full((n,), self.t_init, device=self.device)
+
+    def logits(self, maps: list[Tensor], cond: Tensor) -> Float[Tensor, " b"]:
+        """The discriminator's logits in the networks' precision, returned as float32."""
+        dtype = maps[0].dtype
+        with torch.autocast(maps[0].device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+            return cast(Tensor, self.discriminator(maps, cond)).float()
+
+    def feature_teacher(self) -> Teacher:
+        """The network whose feature maps the discriminator reads; it learns nothing from the discriminator."""
+        return self.fake if self.spec.gan.features == "fake" else self.teacher
+
+    def step(self, name: str, clock: Clock) -> float:
+        """Clip the gradients, replace what is not finite by zero, step, clear; returns the norm before clipping.
+
+        The norm is of the gradients as they came, so a non-finite one is seen by the monitor.
+        """
+        with clock.stage("optimiser"):
+            parameters = list(self._modules[name].parameters())
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            norm = nn.utils.get_total_norm(gradients)
+            if not bool(torch.isfinite(norm)):
+                for gradient in gradients:
+                    torch.nan_to_num_(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+            nn.utils.clip_grad_norm_(parameters, self.spec.optim.clip_norm)
+            self.optimisers[name].step()
+            self.optimisers[name].zero_grad(set_to_none=True)
+        return norm.item()
+
+    def average(self) -> None:
+        """Let the averaged student follow."""
+        self.averaged.update_parameters(self._modules["student"])
+
+    def restart_average(self) -> None:
+        """Begin the average anew at the present student."""
+        self.averaged.module.load_state_dict(self._modules["student"].state_dict())
+
+    def set_rate(self, name: str, rate: float) -> None:
+        for group in self.optimisers[name].param_groups:
+            group["lr"] = rate
+
+    def fresh_optimiser(self, name: str) -> None:
+        """Forget the moments of an earlier stage."""
+        group = self.optimisers[name].param_groups[0]
+        self.optimisers[name] = self._optimiser(name, float(group["lr"]), group["betas"])
+
+    def parameters(self) -> int:
+        """Parameters of one copy of the UNet."""
+        return sum(p.numel() for p in self._modules["student"].parameters())
+
+    def state_dict(self) -> dict[str, object]:
+        return {
+            **{name: self._modules[name].state_dict() for name in TRAINED},
+            "averaged": self.averaged.state_dict(),
+            **{f"{name}_optimiser": optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+        }
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        for name in TRAINED:
+            self._modules[name].load_state_dict(cast(dict[str, Tensor], state[name]))
+        self.averaged.load_state_dict(cast(dict[str, Tensor], state["averaged"]))
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(cast(dict[str, object], state[f"{name}_optimiser"]))
+
+    def _optimiser(self, name: str, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+        decay = self.spec.optim.weight_decay
+        return torch.optim.AdamW(self._modules[name].parameters(), lr=rate, betas=betas, weight_decay=decay, fused=True)
+
+
+def _checkpoint_gradients(module: nn.Module) -> None:
+    for part in module.modules():
+        if isinstance(part, ModelMixin):
+            part.enable_gradient_checkpointing()

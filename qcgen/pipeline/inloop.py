@@ -1,0 +1,58 @@
+"""Measures of the averaged student while it is distilled: the same captions and noise every time."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qcgen.core.distillspec import DistillSpec
+from qcgen.core.errors import SpecError
+from qcgen.data.imageset import ImageSet
+from qcgen.distill.material import Material
+from qcgen.generate.noise import stack_noise
+from qcgen.models.embedded import load_encoder
+from qcgen.models.families.sd15 import Parts
+from qcgen.pipeline.evaluate import compare, embed_all
+
+_REAL = 2000
+_BATCH = 64
+
+
+class InLoop:
+    """Frechet distance, precision and recall of `eval.n` pictures against real ones that the teacher was trained on."""
+
+    def __init__(self, spec: DistillSpec, parts: Parts, data: ImageSet, material: Material, *, device: str) -> None:
+        rng = np.random.default_rng(spec.seed)
+        rows = data.rows(held_out=False)
+        if len(rows) < 100:
+            raise SpecError(
+                f"eval.every: needs at least 100 pictures to compare with (got {len(rows)}). Cure: every: 0."
+            )
+        generator = torch.Generator().manual_seed(spec.seed)
+        self._noise = stack_noise([int(seed) for seed in rng.integers(2**32, size=spec.eval.n)], material.shape)
+        self._caption = material.draw_captions(spec.eval.n, generator)
+        self._cond, self._device = material.cond, device
+        self._vae = parts.load_vae(device)
+        self._encoder = load_encoder(spec.eval.clip, device=device)
+        chosen = rng.permutation(rows)[:_REAL]
+        self._real = embed_all(self._encoder, data.images[torch.from_numpy(chosen)])
+
+    def measure(self, generate: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
+        """`distance` (Frechet) with its bootstrap `error`, `precision` and `recall`."""
+        fake = torch.cat([self._pictures(generate, part) for part in torch.arange(len(self._noise)).split(_BATCH)])
+        found = compare(self._real, embed_all(self._encoder, fake))
+        return {
+            "distance": found["frechet"].value,
+            "error": found["frechet"].error,
+            "precision": found["precision"].value,
+            "recall": found["recall"].value,
+            "n": float(len(fake)),
+        }
+
+    @torch.no_grad()
+    def _pictures(self, generate: Callable[[Tensor, Tensor], Tensor], part: Tensor) -> Tensor:
+        cond = self._cond[self._caption[part]].to(self._device)
+        x_0 = generate(self._noise[part].to(self._device), cond)
+        pixels = self._vae.decode(x_0 / self._vae.config.scaling_factor).sample / 2 + 0.5
+        return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
