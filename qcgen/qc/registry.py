@@ -1,4 +1,4 @@
-"""Finds the detectors by scanning their folder, loudly: nothing is skipped, nothing is overridden."""
+"""Finds the detectors and the set metrics by scanning their folders, loudly: nothing is skipped or overridden."""
 
 import importlib
 import inspect
@@ -8,9 +8,10 @@ from functools import lru_cache
 from types import MappingProxyType, ModuleType
 from typing import cast
 
+from qcgen.core import registry
 from qcgen.core.errors import SpecError
 from qcgen.qc import detectors
-from qcgen.qc.protocol import Detector
+from qcgen.qc.protocol import Detector, SetMetric
 
 _FACTS = ("name", "version", "unit", "range", "higher_is_better", "score")
 
@@ -19,6 +20,11 @@ _FACTS = ("name", "version", "unit", "range", "higher_is_better", "score")
 def find_detectors() -> Mapping[str, Detector]:
     """Every detector that comes with the package, by name."""
     return scan(detectors)
+
+
+def make_metrics() -> Mapping[str, SetMetric]:
+    """A new object of every set metric that comes with the package, by name; each keeps the rows it is given."""
+    return {name: cast(SetMetric, kind()) for name, kind in registry.scan("qcgen.qc.metrics").items()}
 
 
 def scan(package: ModuleType) -> Mapping[str, Detector]:
