@@ -133,6 +133,11 @@ def read_columns(path: Path) -> Mapping[str, Sequence[str]]:
     return table.columns
 
 
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/qcgen`, by default `~/.cache/qcgen`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qcgen"
+
+
 def prepare_torch() -> None:
     """Use the cores that this process may use; an OMP_NUM_THREADS that is set wins."""
     import torch

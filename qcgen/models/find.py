@@ -6,11 +6,10 @@ from pathlib import Path
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.card import digest, read_card
+from qcgen.models.pickles import WEIGHTS, refuse_pickles
 
 ASSETS = Path(__file__).parent / "assets"
 STUDENT_FILE = "qcgen_student.json"
-WEIGHTS = ("unet", "vae", "text_encoder")
-"""The parts of a folder in diffusers' layout that hold weights."""
 
 
 def embedded_models() -> list[str]:
@@ -60,17 +59,3 @@ def picture_px(ref: ModelRef) -> int:
         if (ref.folder / part).is_dir():
             refuse_pickles(ref.folder / part)
     return int(json.loads((ref.folder / STUDENT_FILE).read_text(encoding="utf-8"))["size_px"])
-
-
-def refuse_pickles(folder: Path) -> None:
-    """Raises SpecError where a folder has weights as a pickle alone, PrerequisiteError where it has none."""
-    if any(folder.glob("*.safetensors")):
-        return
-    pickled = [
-        path.name for path in sorted(folder.iterdir()) if path.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-    ]
-    if pickled:
-        raise SpecError(
-            f"{folder}: {', '.join(pickled)} is a pickle and is never loaded. Cure: convert it to safetensors."
-        )
-    raise PrerequisiteError(f"{folder}: holds no .safetensors weights. Cure: copy the complete folder.")

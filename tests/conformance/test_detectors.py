@@ -1,42 +1,17 @@
 """What every detector must do, found by registry: a new file in `qc/detectors` is tested without a line here."""
 
-import open_clip
 import pytest
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
 from qcgen.qc.protocol import Batch, Detector, Scores
 from qcgen.qc.registry import find_detectors
+from tests.randomclip import RandomClip
 
 DETECTORS = sorted(find_detectors().items())
 VOCABULARY = {"product": ("dress", "hat", "shirt"), "colour": ("red", "blue", "grey")}
-
-
-class RandomClip:
-    """A real open_clip model, tiny and with random weights: right shapes and invariances, no knowledge."""
-
-    digest = "random"
-
-    def __init__(self) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(7)
-            self._model = open_clip.CLIP(
-                embed_dim=32,
-                vision_cfg={"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-                text_cfg={"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-            ).eval()
-        self._tokenizer = open_clip.SimpleTokenizer(context_length=16)
-
-    def encode_images(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
-        small = F.interpolate(images.float() / 255, size=(32, 32), mode="bilinear", antialias=True)
-        with torch.inference_mode():
-            return self._model.encode_image(small, normalize=True)
-
-    def encode_texts(self, texts: list[str]) -> Float[Tensor, "n d"]:
-        with torch.inference_mode():
-            return self._model.encode_text(self._tokenizer(texts), normalize=True)
 
 
 @pytest.fixture(scope="module")

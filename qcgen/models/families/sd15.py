@@ -17,8 +17,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import ModelRef
 from qcgen.models.autoencoder import PatchAutoencoder
-from qcgen.models.find import WEIGHTS, refuse_pickles
 from qcgen.models.noising import read_noising
+from qcgen.models.pickles import WEIGHTS, refuse_pickles
 from qcgen.models.protocol import Noising
 
 # Without accelerate diffusers would load the slow way anyhow, after a warning.
