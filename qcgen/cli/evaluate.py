@@ -152,7 +152,7 @@ def render(found: "Sequence[Evaluation]") -> str:
         better = "as real" if estimate.better == "real" else estimate.better
         grid.add_row(name.replace("_", " "), *cells, estimate.real_words, better)
     written = io.StringIO()
-    width = max(shutil.get_terminal_size().columns, 100)
+    width = max(shutil.get_terminal_size().columns, 120)
     Console(file=written, width=width, force_terminal=sys.stdout.isatty()).print(grid)
     return written.getvalue().rstrip()
 

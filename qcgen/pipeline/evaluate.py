@@ -248,7 +248,8 @@ def _words(value: float, error: float, *, percent: bool) -> str:
     """Value and error to the error's second significant digit."""
     scale, sign = (100, " %") if percent else (1, "")
     value, error = scale * value, scale * error
-    digits = 3 if error <= 0 else min(6, max(0, 1 - math.floor(math.log10(error))))
+    # What rounding leaves of a pair that moves together counts as no error.
+    digits = 3 if error <= 1e-9 * abs(value) else min(6, max(0, 1 - math.floor(math.log10(error))))
     return f"{value:.{digits}f}{sign} ± {error:.{digits}f}"
 
 

@@ -147,7 +147,7 @@ def contact_sheet(sampler: Sampler, prompts: list[str], seeds: list[int], path: 
     """Write the pictures of `prompts` and `seeds`, unpicked, row by row."""
     images = sampler(prompts, seeds)
     n, _, h, w = images.shape
-    grid = images.cpu().reshape(n // columns, columns, 3, h, w).permute(0, 3, 1, 4, 2).reshape(-1, columns * w, 3)
+    grid = images.reshape(n // columns, columns, 3, h, w).permute(0, 3, 1, 4, 2).reshape(-1, columns * w, 3)
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(grid.numpy()).save(path, quality=88)
 

@@ -46,11 +46,11 @@ class Sampler:
     autoencoder: Autoencoder | None
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
-        """Pictures, uint8 `b 3 h w`."""
+        """Pictures, uint8 `b 3 h w`, on the CPU."""
         return self.pictures(self.draw(prompts, seeds))
 
     def pictures(self, latents: Tensor) -> Tensor:
-        """Pictures of latents, uint8 `b 3 h w`.
+        """Pictures of latents, uint8 `b 3 h w`, on the CPU.
 
         Raises:
             IntegrityError: a picture holds a non-finite number, which uint8 would hide.
@@ -62,7 +62,7 @@ class Sampler:
                 f"{self.ref.name}: {broken} of {len(pixels)} pictures of a batch hold non-finite numbers. "
                 "Cure: these weights cannot be measured; go back to an earlier checkpoint."
             )
-        return (pixels.clamp(0, 1) * 255).round().to(torch.uint8)
+        return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
 def model_kind(ref: ModelRef) -> str:

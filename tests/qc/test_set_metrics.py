@@ -62,7 +62,7 @@ def test_kernel_distance_is_the_unbiased_estimate_from_its_definition() -> None:
 
 
 def test_kernel_distance_of_equal_laws_is_zero_on_average() -> None:
-    found = [_of(KernelDistance(), _unit(200, 2 * i), _unit(200, 2 * i + 1))["kid"] for i in range(20)]
+    found = [_of(KernelDistance(), _unit(100, 2 * i), _unit(100, 2 * i + 1))["kid"] for i in range(20)]
     # 20 draws: their mean lies within three of its standard errors.
     assert abs(np.mean(found)) < 3 * np.std(found, ddof=1) / np.sqrt(20)
     assert min(found) < 0 < max(found)

@@ -20,8 +20,8 @@ class DataCopying:
     and unlike z it does not grow with n. copying_tail: share of pictures below the first hundredth of the held-out
     distances; 0.01 is ideal, and it sees a few copies that the test does not.
 
-    It sees copies only as far as the encoder tells pictures apart. Error: bootstrap of the generated pictures; the
-    held-out photos give z a deviation of about 1 besides.
+    It sees copies only as far as the encoder tells pictures apart. Error: bootstrap of the generated pictures; with
+    other held-out photos too, z has a deviation of 1.
 
     Source: Meehan, Chaudhuri, Dasgupta 2020, arXiv:2004.05675 (their C_T, with one cell).
     """
