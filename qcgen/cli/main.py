@@ -6,7 +6,21 @@ from collections.abc import Sequence
 
 import typer
 
-from qcgen.cli import calibrate, db, doctor, evaluate, judge, models, plan, report, run, runs, score, train
+from qcgen.cli import (
+    calibrate,
+    db,
+    doctor,
+    evaluate,
+    judge,
+    models,
+    plan,
+    report,
+    run,
+    runs,
+    score,
+    selfcheck,
+    train,
+)
 from qcgen.cli.errors import report_error
 
 app = typer.Typer(
@@ -30,6 +44,7 @@ app.add_typer(db.app, name="db")
 app.command()(train.train)
 app.command()(train.distill)
 app.command("eval")(evaluate.evaluate)
+app.command()(selfcheck.selfcheck)
 app.command()(doctor.doctor)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from qcgen.core.distillspec import DivergenceSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.models.embedded import load_encoder, load_student
 from qcgen.models.find import resolve_model
-from qcgen.pipeline.train import pick_divergence
 from tests.train.tinychain import distil, distillation
 
 
@@ -80,8 +80,9 @@ def test_a_pickle_is_never_loaded(chain: Path, tmp_path: Path) -> None:
 def test_missing_parts_and_unknown_names_say_what_to_do(chain: Path, tmp_path: Path, tiny_set: Path) -> None:
     with pytest.raises(PrerequisiteError, match="Cure"):
         load_encoder(str(tmp_path))
+    spec = distillation(chain, tiny_set, steps=1)
     with pytest.raises(SpecError, match="jensen_shannon"):
-        pick_divergence("jensen_shanon")
-    spec = distillation(chain, tiny_set, steps=1).model_copy(update={"teacher": tmp_path})
+        distil(spec.model_copy(update={"divergence": DivergenceSpec(name="jensen_shanon")}))
+    spec = spec.model_copy(update={"teacher": tmp_path})
     with pytest.raises(PrerequisiteError, match="lacks"):
         distil(spec)
