@@ -23,3 +23,5 @@ RESULTS.mkdir(exist_ok=True)
 engine.main(RESULTS)
 report = [sys.executable, "benchmarks/report_open.py", "--items", "100000", "--out", str(RESULTS / "report_open.json")]
 subprocess.run(report, check=True)
+step = [sys.executable, "-m", "benchmarks.distill_step", "--out", str(RESULTS / "distill_step.json")]
+subprocess.run(step, check=True)
