@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import demo, engine, planning, report_open
+from benchmarks import demo, distill_step, engine, planning, report_open, ring
 
 RESULTS = Path(__file__).parent / "results"
 ALL: dict[str, Callable[[Path], None]] = {
     "demo": demo.main,
+    "distill_step": distill_step.main,
     "engine": engine.main,
     "planning": planning.main,
     "report_open": report_open.main,
+    "ring": ring.main,
 }
 
 

@@ -42,14 +42,24 @@ def distill(
     from qcgen.cli.live import training_shown
     from qcgen.cli.wiring import pick_device, prepare_torch
     from qcgen.core.distillspec import DistillSpec
+    from qcgen.core.errors import PausedError
+    from qcgen.core.events import EVENTS_FILE
     from qcgen.core.spec import load_yaml
     from qcgen.pipeline.distill import run_distillation
+    from qcgen.report.training import write_training_report
 
     prepare_torch()
     spec = load_yaml(job, DistillSpec)
-    with training_shown(spec.name, spec.optim.steps) as tell:
-        student = run_distillation(spec, resume=resume, device=pick_device(device), say=_say, tell=tell)
-    print_result({"student": student}, as_json=json, text=f"student: {student}")
+    try:
+        with training_shown(spec.name, spec.optim.steps) as tell:
+            student = run_distillation(spec, resume=resume, device=pick_device(device), say=_say, tell=tell)
+    except PausedError:
+        # Stopped while it made pairs, it has no log yet.
+        if (spec.out / EVENTS_FILE).is_file():
+            write_training_report(spec.out, spec.name)
+        raise
+    report = write_training_report(spec.out, spec.name)
+    print_result({"student": student, "report": report}, as_json=json, text=f"student: {student}\nreport: {report}")
 
 
 def _say(message: str) -> None:

@@ -11,6 +11,8 @@ Event: TypeAlias = dict[str, object]
 """`event` (its kind), `time_s` (seconds since 1970), and for most kinds `stage` and `step`."""
 
 
+EVENTS_FILE = "events.jsonl"
+"""In the training's output folder."""
 _RESTARTS = frozenset({"start", "resume", "rollback"})
 
 

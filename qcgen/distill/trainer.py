@@ -13,7 +13,7 @@ from torch import Tensor
 from qcgen.core.clock import Clock
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PausedError
-from qcgen.core.events import EventLog
+from qcgen.core.events import EVENTS_FILE, EventLog
 from qcgen.distill.checkpoint import Checkpoints
 from qcgen.distill.critics import fake_loss, update_critics
 from qcgen.distill.guard import Guard
@@ -80,7 +80,7 @@ class Trainer:
         self.lag = LagController(spec.fake)
         self.guard = Guard(spec.stop)
         self.checkpoints = Checkpoints(spec.out, fingerprint)
-        self.log = EventLog(spec.out / "events.jsonl")
+        self.log = EventLog(spec.out / EVENTS_FILE)
         made = material.pairs.x_0 if material.pairs else material.latents.flatten(0, 1)
         self.yardstick = yardstick_of(made, batch=spec.optim.batch)
         self.stage = "pairs" if spec.pairs.steps else "warmup"

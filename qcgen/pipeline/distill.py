@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.events import EVENTS_FILE
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.distill.blend import read_blend
 from qcgen.distill.checkpoint import Checkpoints, flat
@@ -88,7 +89,7 @@ def run_distillation(
         teacher = UnetTeacher(unet, noising, dtype=pick_dtype(spec.optim.precision, device))
         networks = Networks(spec, teacher, cond_dim=material.cond.shape[-1], t_init=t_init, device=device)
         evaluate = InLoop(spec, parts, data, material, device=device).measure if spec.eval.every else None
-        say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / 'events.jsonl'}")
+        say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
         hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
         outcome = Trainer(spec, networks, material, divergence, fingerprint=fingerprint, hooks=hooks).run()
     say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")

@@ -22,6 +22,14 @@ def render_index(view: RunView, sections: Sequence[Section]) -> str:
     return page.render(view=view, run=view.run, sections=sections, style=Markup(style), policy=policy)
 
 
+def render_training(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+    """The page of a training; it has no script at all."""
+    style = _asset("style.css")
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
+    page = _environment().get_template("training.html.j2")
+    return page.render(title=title, subtitle=subtitle, sections=sections, style=Markup(style), policy=policy)
+
+
 def render_grid(run: RunInfo, items: int) -> str:
     """The grid page. Its data script has no hash: integrity attributes are refused on pages opened from disk."""
     style, script = _asset("style.css") + _asset("grid.css"), _asset("grid.js")

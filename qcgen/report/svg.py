@@ -3,7 +3,8 @@
 Charts are 360 units wide, so on a phone one unit is one pixel and text keeps its size.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -190,6 +191,91 @@ def sparkline(key: str, title: str, points: Sequence[Point], *, middle: float | 
         shapes.insert(0, f'<path class="trend" d="{line}"/>')
     said = ", ".join(words.percent(point.rate) if point.rate is not None else "unknown" for point in points)
     return _svg(key, title, f"oldest first: {said}", 128, "".join(shapes))
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a chart: (x, y) points in order of x; a y of None leaves a gap. `look`: plain or accent."""
+
+    label: str
+    points: Sequence[tuple[float, float | None]]
+    look: str = "accent"
+
+
+def curves(
+    key: str,
+    title: str,
+    lines: Sequence[Curve],
+    *,
+    reference: float | None = None,
+    marks: Sequence[float] = (),
+    logarithmic: bool = False,
+) -> Markup:
+    """Lines over steps with their names at the top; `reference` dashed; small triangles under the axis at `marks`.
+
+    On a logarithmic axis values that are not positive are gaps.
+    """
+    left, right, top, floor = 44.0, WIDTH - 8.0, 26.0, 132.0
+    shown = [
+        Curve(
+            line.label,
+            [(x, y if y is not None and (y > 0 or not logarithmic) else None) for x, y in line.points],
+            line.look,
+        )
+        for line in lines
+    ]
+    values = [y for line in shown for _, y in line.points if y is not None] + (
+        [reference] if reference is not None else []
+    )
+    places = [x for line in shown for x, _ in line.points] or [0.0]
+    start, end = min(places), max(max(places), min(places) + 1)
+    low, high = _padded(values, logarithmic)
+
+    def across(x: float) -> float:
+        return left + (x - start) / (end - start) * (right - left)
+
+    def down(y: float) -> float:
+        share = (math.log(y / low) / math.log(high / low)) if logarithmic else (y - low) / (high - low)
+        return floor - share * (floor - top)
+
+    shapes = []
+    for share in (0.0, 0.5, 1.0):
+        y = low * (high / low) ** share if logarithmic else low + share * (high - low)
+        shapes.append(_line("axis faint", left, down(y), right, down(y)))
+        shapes.append(_text(left - 5, down(y) + 4, words.number(_tidy(y, high - low), 2), anchor="end", muted=True))
+    if reference is not None:
+        shapes.append(_line("limit", left, down(reference), right, down(reference)))
+    for number, line in enumerate(shown):
+        shapes.append(f'<path class="curve {line.look}" d="{_path(line, across, down)}"/>')
+        x = left + number * (right - left) / max(len(shown), 1)
+        shapes.append(_line(f"curve {line.look}", x, 10, x + 14, 10))
+        shapes.append(_text(x + 18, 14, line.label, muted=True))
+    shapes += [f'<path class="fill warn" d="M{across(x):.1f} {floor + 2:g}l5 8h-10z"/>' for x in marks]
+    for x, anchor in ((start, "start"), (end, "end")):
+        shapes.append(_text(across(x), floor + 22, words.count(round(x)), anchor=anchor, muted=True))
+    said = "; ".join(f"{line.label}: {_said(line)}" for line in shown)
+    return _svg(key, title, said or "no values", 158, "".join(shapes))
+
+
+def _path(line: Curve, across: Callable[[float], float], down: Callable[[float], float]) -> str:
+    path, drawing = "", False
+    for x, y in line.points:
+        if y is not None:
+            path += f"{'L' if drawing else 'M'}{across(x):.1f} {down(y):.1f}"
+        drawing = y is not None
+    return path
+
+
+def _padded(values: Sequence[float], logarithmic: bool) -> tuple[float, float]:
+    low, high = min(values, default=1.0 if logarithmic else 0.0), max(values, default=1.0)
+    if logarithmic:
+        return (low, high) if high > low * 1.05 else (low / 1.1, high * 1.1)
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _said(line: Curve) -> str:
+    known = [y for _, y in line.points if y is not None]
+    return f"from {words.number(known[0], 3)} to {words.number(known[-1], 3)}" if known else "no values"
 
 
 def _svg(key: str, title: str, said: str, height: float, body: str, *, stretch: bool = False) -> Markup:

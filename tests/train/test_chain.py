@@ -86,3 +86,35 @@ def test_missing_parts_and_unknown_names_say_what_to_do(chain: Path, tmp_path: P
     spec = spec.model_copy(update={"teacher": tmp_path})
     with pytest.raises(PrerequisiteError, match="lacks"):
         distil(spec)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"ratio": {"bins": 50}}, r"ratio\.bins: the running statistics must hold at least 8 samples a bin"),
+        ({"optim": {"batch": 4, "steps": 1, "accumulate": 3}}, r"optim\.accumulate: must divide optim\.batch 4"),
+        ({"optim": {"batch": 64, "steps": 1}}, "too few pictures for one batch of 64"),
+        ({"gan": {"data": "teacher"}, "pairs": {}}, "gan\\.data: teacher needs the teacher's samples"),
+        ({"time": {"low": 0.9, "high": 0.5}}, r"time\.low: must be below time\.high"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_refused_before_the_first_step(
+    change: dict[str, dict[str, object]], told: str, chain: Path, tiny_set: Path
+) -> None:
+    base = distillation(chain, tiny_set, steps=1, out="refused").model_dump(mode="json", exclude_defaults=True)
+    spec = type(distillation(chain, tiny_set, steps=1)).model_validate({**base, **change})
+    with pytest.raises(SpecError, match=told):
+        distil(spec)
+    assert not (chain / "refused").exists()
+
+
+def test_teachers_samples_may_stand_for_the_data(chain: Path, tiny_set: Path) -> None:
+    base = distillation(chain, tiny_set, steps=2, out="from-teacher").model_dump(mode="json", exclude_defaults=True)
+    spec = type(distillation(chain, tiny_set, steps=1)).model_validate(
+        {
+            **base,
+            "gan": {"data": "teacher"},
+            "optim": {"batch": 4, "steps": 2, "accumulate": 2, "gradient_checkpointing": True},
+        }
+    )
+    assert (distil(spec) / "unet" / "diffusion_pytorch_model.safetensors").is_file()
