@@ -140,7 +140,8 @@ def render(found: "Sequence[Evaluation]") -> str:
     )
     grid.add_column("measure")
     for one in shown:
-        grid.add_column(f"{one.model.name}\n{one.label}", justify="right")
+        head = "\n".join((one.model.name, *one.label.split(", ")))
+        grid.add_column(head, justify="right", no_wrap=True)
     if first.ratios:
         grid.add_column("ratio", justify="right")
     grid.add_column("real", justify="right")

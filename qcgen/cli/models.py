@@ -78,7 +78,7 @@ def card(
 
     Without --eval the page is written again from the facts that are there.
 
-    Example: qcgen models card embedded:apparel --eval student.json --teacher-eval teacher.json
+    Example: qcgen models card embedded:apparel --eval student.json
     """
     from qcgen.models.find import resolve_model
     from qcgen.pipeline.card import read_measures, write_facts, write_page

@@ -1,7 +1,7 @@
 """Numbers of a set with their errors, and the ratios of two models measured on the same captions and seeds."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -154,7 +154,13 @@ def to_json(evaluation: Evaluation, *, repeated: bool = True) -> dict[str, objec
 
 
 def estimate(
-    metrics: Mapping[str, SetMetric], real: Columns, held_out: Tensor, made: Columns, *, seed: int
+    metrics: Mapping[str, SetMetric],
+    real: Columns,
+    held_out: Tensor,
+    made: Columns,
+    *,
+    seed: int,
+    show: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Estimate], dict[str, tuple[float, ...]]]:
     """Every number that the columns allow, and its repetitions; a metric whose columns are absent is left out.
 
@@ -163,10 +169,12 @@ def estimate(
         held_out: which of them no network was trained on.
         made: columns of the generated pictures.
         seed: of the resampling.
+        show: told after each metric how many are done and how many there are.
     """
     estimates: dict[str, Estimate] = {}
     repeated: dict[str, tuple[float, ...]] = {}
-    for metric in metrics.values():
+    for place, metric in enumerate(metrics.values()):
+        show(place, len(metrics))
         if not all(name in made and name in real for name in metric.reads):
             continue
         rows = held_out if metric.real_rows == "held_out" else torch.ones_like(held_out)
@@ -188,6 +196,7 @@ def estimate(
                 real=reference.get(name),
             )
             repeated[name] = tuple(again[name])
+    show(len(metrics), len(metrics))
     read_first = sorted(metrics.values(), key=lambda metric: (*(metric.name != name for name in _FIRST), metric.name))
     order = [name for metric in read_first for name in metric.numbers if name in estimates]
     return {name: estimates[name] for name in order}, repeated

@@ -73,7 +73,8 @@ def measure(
     seconds = time.monotonic() - began
     trained = torch.from_numpy(data.rows(held_out=False))
     made["nearest"] = nearest_distance(made["embeddings"], real["embeddings"][trained])
-    estimates, repeated = estimate(metrics, real, data.held_out, made, seed=seed)
+    with watch("numbers and errors") as show:
+        estimates, repeated = estimate(metrics, real, data.held_out, made, seed=seed, show=show)
     return Evaluation(
         model=Source(sampler.ref.name, sampler.ref.digest),
         kind=sampler.kind,

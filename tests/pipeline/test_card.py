@@ -10,6 +10,7 @@ from qcgen.core.errors import SpecError
 from qcgen.models.find import ASSETS, embedded_models, resolve_model
 from qcgen.pipeline.card import default_sheet, read_measures, render_page, write_facts, write_page
 from qcgen.pipeline.evaluate import Estimate, Evaluation, Histogram, Source, to_json
+from qcgen.pipeline.publish import write_card
 
 
 def _evaluation(digest: str, value: float = 2.0, *, kind: str = "student") -> Evaluation:
@@ -97,6 +98,16 @@ def test_a_teacher_measured_on_other_seeds_is_refused(folder: Path, tmp_path: Pa
 
 def test_a_card_without_measures_says_how_to_make_them(folder: Path) -> None:
     assert "Not measured yet: `qcgen eval`" in render_page(folder)
+
+
+def test_publishing_new_weights_keeps_the_notes_and_drops_the_old_sheet(folder: Path) -> None:
+    write_facts(folder, None, default_sheet(("a photo of a red hat",)))
+    (folder / "sheet.webp").touch()
+    assert "Unpicked pictures" in render_page(folder)
+    write_card(folder, kind="student", lineage=[], measures={})
+    text = render_page(folder)
+    assert "hats only" in text
+    assert "Unpicked pictures" not in text
 
 
 def test_a_folder_without_a_card_is_a_mistake(tmp_path: Path) -> None:
