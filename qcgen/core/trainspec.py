@@ -41,15 +41,9 @@ class _Training(Frozen):
 
 
 class ClipTraining(_Training):
-    """A tiny open_clip model: contrastive with captions, and classification against caption anchors.
-
-    `init` is the folder of an earlier training of the same shape to start from. `lock_text` keeps its text tower as
-    it is (Zhai et al. 2022), so that a teacher may train on that tower at the same time; the projection still learns.
-    """
+    """A tiny open_clip model: contrastive with captions, and classification against caption anchors."""
 
     kind: Literal["clip"]
-    init: Path | None = None
-    lock_text: bool = False
     image_size: int = Field(128, ge=32)
     embed_dim: int = 128
     vision_layers: tuple[int, int, int, int] = (1, 1, 2, 1)

@@ -8,11 +8,10 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.trainspec import ClipTraining
 from qcgen.data.augment import jitter
 from qcgen.data.imageset import ImageSet
@@ -32,12 +31,6 @@ class ClipTask:
         self.config = _model_config(spec, self.tokenizer.vocab_size)
         torch.manual_seed(spec.seed)
         self.clip = open_clip.CLIP(**self.config)
-        if spec.init is not None:
-            _start_from(self.clip, self.config, spec.init)
-        if spec.lock_text:
-            for part in (self.clip.transformer, self.clip.token_embedding, self.clip.ln_final):
-                part.requires_grad_(False)
-            self.clip.positional_embedding.requires_grad_(False)
         self.module: nn.Module = self.clip
         self.rows = torch.from_numpy(data.rows(held_out=False))
         self.small = shrink(data.images, spec.image_size)
@@ -108,15 +101,6 @@ class ClipTask:
             "product_top3": top3.float().mean().item(),
             "colour_top1": colour_right.float().mean().item(),
         }
-
-
-def _start_from(model: open_clip.CLIP, config: dict[str, object], folder: Path) -> None:
-    weights, described = folder / "open_clip_model.safetensors", folder / "open_clip_config.json"
-    if not (weights.is_file() and described.is_file()):
-        raise PrerequisiteError(f"init: {folder} holds no open_clip model. Cure: run the training that makes it first.")
-    if json.loads(described.read_text())["model_cfg"] != json.loads(json.dumps(config)):
-        raise SpecError(f"init: the model in {folder} has another shape. Cure: give this job the same sizes.")
-    model.load_state_dict(load_file(weights))
 
 
 def write_merges(path: Path, merges: int) -> Path:
