@@ -189,9 +189,10 @@ def _check_settings(kinds: Sequence[str], steps: int | None, scales: Sequence[fl
 
 def _place(ref: "ModelRef") -> Path:
     """Beside the model's folder, not in it: a file inside would change the model's digest."""
-    if ":" in ref.name:
-        return Path("out/eval") / f"{ref.name.partition(':')[2]}.json"
-    return ref.folder.with_name(f"{ref.folder.resolve().name}.eval.json")
+    if ref.name.startswith(("embedded:", "toy:")):
+        return Path("out/eval") / f"{ref.name.replace(':', '-')}.json"
+    folder = ref.folder.resolve()
+    return folder.with_name(f"{folder.name}.eval.json")
 
 
 @contextmanager

@@ -63,10 +63,11 @@ def measure(
         IntegrityError: the model makes non-finite pictures.
     """
     metrics = make_metrics()
+    # Texts and pictures are embedded in one space; a text tells its width before any picture is embedded.
+    check_counts(metrics, n, data, features=encoder.encode_texts([""]).shape[1])
     sha256 = data_digest(data)
     with watch("real pictures") as show:
         real = real_columns(data, sha256, encoder, sampler.autoencoder, cache=cache, show=show)
-    check_counts(metrics, n, data, features=real["embeddings"].shape[1])
     began = time.monotonic()
     with watch(f"{sampler.kind} {sampler.ref.name}, {sampler.network_calls} calls a picture") as show:
         made = _made_columns(sampler, data, encoder, n=n, seed=seed, batch=batch, show=show)

@@ -19,8 +19,9 @@ class Manifold:
 
     precision: share of generated pictures in any real ball. recall: share of real ones in any generated ball.
     density: generated pictures' mean number of real balls, over 5 (1 for equal sets, may exceed 1). coverage: share of
-    real balls that hold a generated picture. Recall and coverage grow with n: compare only at equal n. An outlier's
-    large ball inflates precision and recall. Error: jackknife, since a repeated picture would have radius 0.
+    real balls that hold a generated picture. With n coverage grows and recall mostly falls, since the balls shrink:
+    compare only at equal n. An outlier's large ball inflates precision and recall. Error: jackknife, since a repeated
+    picture would have radius 0.
 
     Source: Kynkäänniemi et al. 2019, arXiv:1904.06991; Naeem et al. 2020, arXiv:2002.09797.
     """
