@@ -5,10 +5,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from qcgen.core.types import Lineage
 from qcgen.models.card import CARD_FILE, read_card
 
 APPAREL_DATA = Lineage("trained_on", "clothing-dataset (alexeygrigorev), commit 7ed86a9cc567", "CC0-1.0")
+_ROWS_KEPT = 60
 
 
 def publish_clip(trained: Path, folder: Path, measures: Mapping[str, object]) -> None:
@@ -30,6 +34,19 @@ def publish_teacher(trained: Path, folder: Path, *, shares_with: Path, measures:
     _copy(trained, folder, ["unet", "scheduler"])
     shared = {name: f"../{shares_with.name}/{name}" for name in ("vae", "text_encoder", "tokenizer")}
     write_card(folder, kind="teacher", lineage=[APPAREL_DATA], measures=measures, shared=shared)
+
+
+def keep_logs(logs: Mapping[str, Path], folder: Path) -> None:
+    """Write the course of each training as `training/NAME.csv`, at most 60 rows of its log of JSON lines."""
+    (folder / "training").mkdir(parents=True, exist_ok=True)
+    for name, log in logs.items():
+        rows = pd.read_json(log, lines=True)
+        if "event" in rows:
+            # Of a distillation's events only the steps have a course.
+            rows = rows[rows["event"] == "step"].dropna(axis="columns", how="all")
+        places = np.unique(np.linspace(0, len(rows) - 1, _ROWS_KEPT).round().astype(int))
+        numbers = rows.iloc[places].select_dtypes("number").drop(columns="time_s", errors="ignore")
+        numbers.to_csv(folder / "training" / f"{name}.csv", index=False, float_format="%.5g")
 
 
 def write_card(
