@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import engine
+from benchmarks import engine, ring
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,5 +21,6 @@ def _machine() -> dict[str, object]:
 RESULTS.mkdir(exist_ok=True)
 (RESULTS / "machine.json").write_text(json.dumps(_machine(), indent=1) + "\n")
 engine.main(RESULTS)
+ring.main(RESULTS)
 report = [sys.executable, "benchmarks/report_open.py", "--items", "100000", "--out", str(RESULTS / "report_open.json")]
 subprocess.run(report, check=True)
