@@ -55,7 +55,8 @@ def summarise(rows: list[dict[str, object]]) -> dict[str, object]:
         for name in names
     }
     orders = {str(seed): sorted(names, key=lambda name: -error[name, seed]) for seed in seeds}
-    holds = {seed: order[:2] == ["softened_reverse_kl", "reverse_kl"] for seed, order in orders.items()}
+    whole = len(names) == len(DIVERGENCES)
+    holds = {seed: order[:2] == ["softened_reverse_kl", "reverse_kl"] for seed, order in orders.items() if whole}
     return {"means": means, "order_by_seed": orders, "softened_then_reverse_then_rest": holds}
 
 
