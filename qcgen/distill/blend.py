@@ -1,6 +1,7 @@
 """The divergence that a job asks for: one, a mixture, or a schedule of them, as one weight."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -133,7 +134,7 @@ def read_blend(spec: DivergenceSpec, *, where: str = "divergence") -> Blend:
     if problems:
         raise SpecError(problems)
     parts = tuple(dict.fromkeys(part for terms in mixed for _, part in terms))
-    shares = tuple(tuple(sum(share for share, one in terms if one == part) for part in parts) for terms in mixed)
+    shares = tuple(tuple(math.fsum(share for share, one in terms if one == part) for part in parts) for terms in mixed)
     if spec.schedule is None:
         return Blend(parts, None, (0.0,), shares)
     return Blend(parts, spec.schedule.over, tuple(point.at for point in spec.schedule.points), shares)

@@ -48,6 +48,16 @@ def test_the_file_has_the_name_that_jobs_write(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KNOWN)
+def test_the_guide_has_a_row_with_the_facts(name: str, root: Path) -> None:
+    guide = (root / "docs" / "distillation.md").read_text()
+    row = next(line for line in guide.splitlines() if line.startswith(f"| `{name}`"))
+    facts = KNOWN[name]().facts
+    if name != "alpha":
+        limits = f"{facts.limits[0]:.3g}, {facts.limits[1]:.3g}"
+        assert row.split(" | ")[1:5] == [facts.weight, f"{facts.tilt:g}", limits, f"{facts.bound:.3g}"]
+
+
+@pytest.mark.parametrize("name", KNOWN)
 def test_f_is_convex(name: str) -> None:
     divergence: Divergence = KNOWN[name]()
     ratio = torch.logspace(-3, 3, 61, dtype=torch.float64)

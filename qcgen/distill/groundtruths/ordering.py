@@ -78,6 +78,13 @@ class Ordering:
                     near[name] = found
                 if (name, half_distance) == ("reverse_kl", 4.0):
                     yield Check(f"{where}: D_f of one of two modes", "17", value, math.log(2), 1e-3)
+        # The design note's covering optimum here, 1.467, comes from a grid that ends too early: q^2 / p has no integral
+        # for a student wider than sqrt 2 times the teacher's widest mode.
+        line = Line(mixture_1d((0.5, -1.5, 1.0), (0.5, 1.5, 1.0)), 0.0, 1.467, reach=60.0)
+        told = not line.divergence(known["neyman"]()).finite
+        yield Check(
+            "neyman, modes at +-1.5, student of deviation 1.467: told to be infinite", "17", float(told), 1.0, 0.0
+        )
         order = [near[name] for name in COVERS if name in near]
         least = min(right - left for left, right in itertools.pairwise(order))
         # In the order of COVERS; the table's closest neighbours are .013 apart.
