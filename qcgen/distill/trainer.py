@@ -173,7 +173,9 @@ class Trainer:
             self._go_back(fault)
             return
         self.step += 1
-        ended = "the last step" if self.step == spec.optim.steps else self._evaluated()
+        ended = self._evaluated()
+        if self.step == spec.optim.steps:
+            ended = "the last step"
         if ended is not None:
             self.stage, self.reason = "done", ended
 

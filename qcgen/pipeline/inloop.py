@@ -16,6 +16,7 @@ from qcgen.models.families.sd15 import Parts
 from qcgen.pipeline.evaluate import compare, embed_all
 
 _REAL = 2000
+_LEAST = 32
 _BATCH = 64
 
 
