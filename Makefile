@@ -1,4 +1,4 @@
-# make demo | test | check | bench | format. Everything happens in .venv; the stamp files make a second call fast.
+# make demo | test | check | bench | sample | format. Everything happens in .venv; the stamp files make a second call fast.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -13,7 +13,7 @@ EXTRAS := --extra dev --extra parquet --extra postgres
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo test check bench format lint types contracts lock clean
+.PHONY: demo test check bench sample format lint types contracts lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/qcgen run jobs/demo.yaml
@@ -35,6 +35,13 @@ contracts: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# The committed sample is the report of the demo; its full-size pictures are not committed.
+sample: $(VENV)/.core
+	rm -rf out/sample reports/sample
+	mkdir -p out/sample
+	$(BIN)/qcgen run jobs/demo.yaml --db sqlite:///out/sample/qcgen.db --out out/sample/run || [ $$? -eq 1 ]
+	cp -r "$$(ls -td reports/*/ | head -1)" reports/sample
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

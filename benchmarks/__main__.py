@@ -1,14 +1,22 @@
-"""Runs every benchmark: python -m benchmarks (from the repository's folder)."""
+"""Runs benchmarks: python -m benchmarks [NAME ...] (from the repository's folder; all of them without a name)."""
 
 import json
 import platform
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import engine
+from benchmarks import demo, distill_step, engine, planning, report_open, ring
 
 RESULTS = Path(__file__).parent / "results"
+ALL: dict[str, Callable[[Path], None]] = {
+    "demo": demo.main,
+    "distill_step": distill_step.main,
+    "engine": engine.main,
+    "planning": planning.main,
+    "report_open": report_open.main,
+    "ring": ring.main,
+}
 
 
 def _machine() -> dict[str, object]:
@@ -20,8 +28,5 @@ def _machine() -> dict[str, object]:
 
 RESULTS.mkdir(exist_ok=True)
 (RESULTS / "machine.json").write_text(json.dumps(_machine(), indent=1) + "\n")
-engine.main(RESULTS)
-report = [sys.executable, "benchmarks/report_open.py", "--items", "100000", "--out", str(RESULTS / "report_open.json")]
-subprocess.run(report, check=True)
-step = [sys.executable, "-m", "benchmarks.distill_step", "--out", str(RESULTS / "distill_step.json")]
-subprocess.run(step, check=True)
+for name in sys.argv[1:] or ALL:
+    ALL[name](RESULTS)

@@ -1,9 +1,5 @@
-"""The distillation's step against a plain loop that makes the same network calls, and what the loop itself costs.
+"""The distillation's step against a plain loop that makes the same network calls, and what the loop itself costs."""
 
-python -m benchmarks.distill_step [--steps 6] [--out benchmarks/results/distill_step.json]
-"""
-
-import argparse
 import json
 import os
 import tempfile
@@ -14,10 +10,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from qcgen.core.distillspec import DistillSpec
+from qcgen.core.distillspec import DistillSpec, DivergenceSpec
+from qcgen.distill.blend import read_blend
 from qcgen.distill.critics import fake_loss
 from qcgen.distill.discriminator import discriminator_loss, gradient_penalty
-from qcgen.distill.divergences.jensen_shannon import JensenShannon
 from qcgen.distill.loss import Posteriors, matching_gradient
 from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
@@ -25,9 +21,9 @@ from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.models.embedded import pick_dtype
 from qcgen.models.families.sd15 import Parts, UnetTeacher
 from qcgen.models.find import resolve_model
-from qcgen.pipeline.distill import SingleDivergence
 
 TEACHER = "embedded:teacher-apparel"
+STEPS = 6
 NETWORK_STAGES = ("teacher", "fake", "discriminator", "student", "optimiser")
 
 
@@ -51,7 +47,7 @@ def build(folder: Path, parts: Parts, *, batch: int, updates: int) -> Trainer:
     teacher = UnetTeacher(unet, noising, dtype=pick_dtype("auto", "cpu"))
     networks = Networks(spec, teacher, cond_dim=material.cond.shape[-1], t_init=noising.time_for(2.5), device="cpu")
     hooks = Hooks(tell=lambda event: None, check=lambda: None)
-    trainer = Trainer(spec, networks, material, SingleDivergence(JensenShannon()), fingerprint={}, hooks=hooks)
+    trainer = Trainer(spec, networks, material, read_blend(DivergenceSpec()), fingerprint={}, hooks=hooks)
     trainer.stage = "matching"
     return trainer
 
@@ -164,16 +160,5 @@ def _summary(values: list[float]) -> dict[str, float]:
     return {"mean": round(mean, 4), "low": round(min(values), 4), "high": round(max(values), 4)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6)
-    parser.add_argument("--out", type=Path, default=None)
-    chosen = parser.parse_args()
-    text = json.dumps(measure(chosen.steps), indent=1)
-    if chosen.out is not None:
-        chosen.out.write_text(text + "\n", encoding="utf-8")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+def main(results: Path) -> None:
+    (results / "distill_step.json").write_text(json.dumps(measure(STEPS), indent=1) + "\n", encoding="utf-8")

@@ -1,25 +1,18 @@
-"""Builds the report of a large made-up run and measures how fast Chromium opens its pages from disk.
+"""Builds the report of a large made-up run and measures how fast Chromium opens its pages from disk."""
 
-python benchmarks/report_open.py --items 100000 --out benchmarks/results/report_open.json
-"""
-
-import argparse
 import json
 import os
 import platform
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "report"), str(ROOT / "tests" / "browser")]
+from qcgen.report.write import write_report
+from tests.browser.chromium import open_browser, open_seconds
+from tests.report import synthetic
 
-import synthetic  # noqa: E402
-from chromium import open_browser, open_seconds  # noqa: E402
-
-from qcgen.report.write import write_report  # noqa: E402
+ITEMS = 100_000
 
 
 def measure(items: int, folder: Path, *, repeats: int = 3) -> dict[str, object]:
@@ -77,19 +70,7 @@ def _filter_seconds(browser: "object") -> float:
     return round(browser.execute_async_script(script), 3)  # type: ignore[attr-defined]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--out", type=Path, default=None)
-    chosen = parser.parse_args()
+def main(results: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(chosen.items, Path(folder))
-    text = json.dumps(result, indent=2)
-    if chosen.out is not None:
-        chosen.out.parent.mkdir(parents=True, exist_ok=True)
-        chosen.out.write_text(text + "\n", encoding="utf-8")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+        result = measure(ITEMS, Path(folder))
+    (results / "report_open.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -6,7 +6,21 @@ from collections.abc import Sequence
 
 import typer
 
-from qcgen.cli import calibrate, db, doctor, judge, models, plan, report, run, runs, score, train
+from qcgen.cli import (
+    calibrate,
+    db,
+    doctor,
+    evaluate,
+    judge,
+    models,
+    plan,
+    report,
+    run,
+    runs,
+    score,
+    selfcheck,
+    train,
+)
 from qcgen.cli.errors import report_error
 
 app = typer.Typer(
@@ -29,7 +43,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(db.app, name="db")
 app.command()(train.train)
 app.command()(train.distill)
-app.command("eval")(train.evaluate)
+app.command("eval")(evaluate.evaluate)
+app.command()(selfcheck.selfcheck)
 app.command()(doctor.doctor)
 
 
@@ -44,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    _stay_offline()
+    _quiet_the_hub()
     try:
         # The parser hands back the code of a typer.Exit, or what the command returned (None).
         return app(args=list(arguments), standalone_mode=False) or 0
@@ -52,10 +67,12 @@ def main(arguments: Sequence[str]) -> int:
         return report_error(error, as_json="--json" in arguments)
 
 
-def _stay_offline() -> None:
+def _quiet_the_hub() -> None:
     """Models come from folders or the local cache; the hub's libraries read this once, when they are imported."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    # Their bars would tear ours.
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
 if __name__ == "__main__":

@@ -91,7 +91,6 @@ def work(
             student=load_student(ref, device=where, dtype=job.engine.dtype),
             encoder=load_encoder(job.qc.clip.model, device=where),
             policy=policy,
-            card=ref.card,
             report=report_writer(store, job.report.formats) if with_report else None,
             progress=tell,
             out_dir=out,

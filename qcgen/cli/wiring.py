@@ -40,12 +40,12 @@ def prepare(job_path: Path) -> Prepared:
         SpecError: with every mistake.
         PrerequisiteError: the model's folder is missing.
     """
+    from qcgen.cli.jobfile import read_job
     from qcgen.core.expand import expand
-    from qcgen.core.spec import load_job
     from qcgen.govern.licence import check_licences
     from qcgen.models.find import picture_px, resolve_model
 
-    job = load_job(job_path)
+    job = read_job(job_path)
     ref = resolve_model(job.model)
     size_px = picture_px(ref)
     expansion = expand(job, job_path, model_digest=ref.digest, size_px=size_px)
@@ -131,6 +131,11 @@ def read_columns(path: Path) -> Mapping[str, Sequence[str]]:
     problems.stop_if_any()
     assert table is not None
     return table.columns
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/qcgen`, by default `~/.cache/qcgen`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qcgen"
 
 
 def prepare_torch() -> None:

@@ -1,9 +1,10 @@
 """What a distillation job's YAML says."""
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Frozen(BaseModel):
@@ -17,8 +18,77 @@ class StudentSpec(Frozen):
     noise_to_signal: Annotated[float, Field(gt=0.1, le=100)] | Literal["end"] = 2.5
 
 
-class DivergenceSpec(Frozen):
+class NamedSpec(BaseModel):
+    """A divergence by name. Keys that are not fields here are its parameters, which `distill.blend` checks."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
     name: str = "jensen_shannon"
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        return self.model_extra or {}
+
+
+class TermSpec(NamedSpec):
+    """One divergence of a mixture; the shares of a mixture sum to 1."""
+
+    name: str
+    share: float = Field(gt=0, le=1)
+
+
+class MixSpec(NamedSpec):
+    """A divergence by name, or a mixture: h is the sum of share times h, each h scaled to 1 at r = 1."""
+
+    mix: tuple[TermSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> "MixSpec":
+        _only_one_of(self, ("name", "mix", "schedule"))
+        if "mix" in self.model_fields_set and not self.mix:
+            raise ValueError("mix must have at least one entry (got none). Cure: list divergences, each with its share")
+        total = sum(term.share for term in self.mix)
+        if self.mix and abs(total - 1) > 1e-6:
+            cure = ", ".join(f"{term.share / total:.3g}" for term in self.mix)
+            raise ValueError(f"mix must have shares that sum to 1 (got {total:g}). Cure: {cure}")
+        return self
+
+
+class PointSpec(MixSpec):
+    """What the divergence is at one point of a schedule."""
+
+    at: float = Field(allow_inf_nan=False)
+
+
+class DivergenceScheduleSpec(Frozen):
+    """Divergences along the training's `progress` (0 to 1) or the noise level's `log_snr` (ln alpha^2 / sigma^2).
+
+    Between two points h goes over linearly, so every value between is a mixture; outside them it stays.
+    """
+
+    over: Literal["progress", "log_snr"]
+    points: tuple[PointSpec, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "DivergenceScheduleSpec":
+        at = [point.at for point in self.points]
+        if any(left >= right for left, right in itertools.pairwise(at)):
+            raise ValueError(f"points must have `at` rising (got {at}). Cure: sort them, each value once")
+        if self.over == "progress" and not (at[0] >= 0 and at[-1] <= 1):
+            raise ValueError(f"points must have `at` in 0..1 (got {at}). Cure: shares of the training, 1 is its end")
+        return self
+
+
+class DivergenceSpec(MixSpec):
+    """Exactly one of `name` (with its parameters), `mix` and `schedule`."""
+
+    schedule: DivergenceScheduleSpec | None = None
+
+
+def _only_one_of(spec: BaseModel, keys: tuple[str, ...]) -> None:
+    given = [key for key in keys if key in spec.model_fields_set]
+    if len(given) > 1:
+        raise ValueError(f"exactly one of {', '.join(keys)} (got {', '.join(given)}). Cure: keep one of them")
 
 
 class RatioSpec(Frozen):

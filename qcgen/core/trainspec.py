@@ -65,7 +65,9 @@ class AutoencoderTraining(_Training):
 
     `latent_noise` is the largest deviation of the noise added to the latents: what a student makes is never exact.
     The adversarial term (a patch discriminator's hinge loss and its features) starts after `adversarial_start` of the
-    steps.
+    steps. `init` is an earlier training's folder: its linear part is kept, its refiner goes on. `samples` is the
+    `pairs.safetensors` of a distillation, latents that the teacher made: decoded, they must look like photos to the
+    discriminator too, because what a network makes is never quite what the encoder gives.
     """
 
     kind: Literal["autoencoder"]
@@ -76,6 +78,8 @@ class AutoencoderTraining(_Training):
     context_blocks: int = Field(2, ge=0)
     latent_noise: float = Field(0.25, ge=0)
     crop: int = 64
+    init: Path | None = None
+    samples: Path | None = None
     perceptual: Path | None = None
     perceptual_weight: float = Field(1.0, ge=0)
     adversarial_weight: float = Field(0.05, ge=0)

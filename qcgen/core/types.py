@@ -56,13 +56,14 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A file that was written."""
+    """A file that was written; `pixels_sha256` is of its RGB codes, without the origin that the file carries."""
 
     relpath: str
     sha256: str
     bytes: int
     width: int
     height: int
+    pixels_sha256: str
 
 
 @dataclass(frozen=True, slots=True)

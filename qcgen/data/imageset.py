@@ -1,6 +1,7 @@
 """An image set in memory: uint8 pictures, captions, labels and a split that never leaks near-duplicates."""
 
 import io
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +56,20 @@ def read_image_set(path: Path, *, held_out_share: float = 0.12) -> ImageSet:
         held_out_share: share of near-duplicate groups that are never trained on.
 
     Raises:
-        SpecError: the file is missing or lacks a field; the message says which.
+        SpecError: the file is missing, cannot be read or lacks a field; the message says which.
     """
     if not path.is_file():
         raise SpecError(f"{path}: no such image set. Cure: give the path of an .npz with {', '.join(_FIELDS)}.")
-    with np.load(path, allow_pickle=False) as packed:
-        missing = [name for name in _FIELDS if name not in packed.files]
-        if missing:
-            raise SpecError(f"{path}: lacks the fields {', '.join(missing)}. Cure: see the datasheet of the set.")
-        fields = {name: packed[name] for name in _FIELDS}
-    images = _decode(fields["webp"].tobytes(), fields["offsets"])
+    try:
+        with np.load(path, allow_pickle=False) as packed:
+            missing = [name for name in _FIELDS if name not in packed.files]
+            if missing:
+                raise SpecError(f"{path}: lacks the fields {', '.join(missing)}. Cure: see the datasheet of the set.")
+            fields = {name: packed[name] for name in _FIELDS}
+        images = _decode(fields["webp"].tobytes(), fields["offsets"])
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        # numpy gives an array without `files` for an .npy, zipfile a BadZipFile for a torn archive, Pillow an OSError.
+        raise SpecError(f"{path}: cannot be read ({error}). Cure: copy the file again; see its datasheet.") from error
     captions = tuple(str(text) for text in fields["caption"])
     colours = tuple(str(name) for name in fields["colour"])
     return ImageSet(

@@ -1,26 +1,66 @@
 """What a divergence is."""
 
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
 
 
-class Divergence(Protocol):
-    """D_f(p || q) = E_q[f(r)] with r = p_teacher / p_student, f convex, f(1) = 0, scaled so that f''(1) = 1.
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a divergence with its parameters filled in; every entry is checked against the code.
 
     Attributes:
-        name: the YAML name.
-        needs_ratio: whether the weight depends on r at all.
-        mode_seeking: whether the weight falls where the teacher is denser than the student.
+        generator: f(r) as text in sympy's syntax, up to a multiple of r - 1, which changes neither D_f nor h.
+        weight: h(r) as text in sympy's syntax.
+        tilt: d ln h / d ln r at r = 1: the exponent of the power r^tilt that weighs like this divergence near
+            equality.
+        limits: h where the student is alone (r = 0) and where the teacher is alone (r = infinity).
+        bound: the largest D_f there is, reached by densities that do not overlap; infinite where there is none.
+    """
+
+    generator: str
+    weight: str
+    tilt: float
+    limits: tuple[float, float]
+    bound: float
+
+    @property
+    def needs_ratio(self) -> bool:
+        """Whether the weight depends on r at all."""
+        return self.tilt != 0 or self.limits != (1.0, 1.0)
+
+    @property
+    def mode_seeking(self) -> bool:
+        """Whether the weight, near equality, does not grow with the teacher's share; else it is mode-covering."""
+        return self.tilt <= 0
+
+    @property
+    def bounded(self) -> bool:
+        """Whether D_f saturates: modes of the teacher that are far from every sample stop mattering."""
+        return self.bound != float("inf")
+
+
+class Divergence(Protocol):
+    """D_f(p || q) = E_q[f(r)] with r = p / q = p_teacher / p_student, f convex, f(1) = f'(1) = 0, f''(1) = 1.
+
+    One scale for all makes shares of a mixture comparable: near p = q every D_f is half of chi-square. f'(1) = 0 makes
+    f non-negative; it differs from the textbooks' forms by a multiple of r - 1.
+
+    Attributes:
+        name: the YAML name; the class's fields, if it has any, are the YAML's parameters.
     """
 
     name: ClassVar[str]
-    needs_ratio: ClassVar[bool]
-    mode_seeking: ClassVar[bool]
 
-    def f(self, ratio: Float[Tensor, " b"]) -> Float[Tensor, " b"]: ...
+    @property
+    def facts(self) -> Facts: ...
 
-    def weight(self, log_ratio: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        """h(r) = r^2 f''(r) from log r (natural log; clamp before calling)."""
+    def perspective(self, log_p: Float[Tensor, "*n"], log_q: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """q f(p / q), the integrand of D_f, from log densities; `perspective(log_r, 0)` is f(r). Non-negative."""
+        ...
+
+    def weight(self, log_ratio: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """h(r) = r^2 f''(r) from log r (natural log), h(1) = 1; finite in float64 for |log r| <= 60."""
         ...

@@ -16,7 +16,8 @@ from qcgen.models.protocol import Student
 
 LADDER = (64, 32, 16, 8, 4, 2, 1)
 PROMPTS_PER_CALL = 64
-AUTO_BATCH = {"cuda": 64, "cpu": 16}
+_AUTO_LARGEST = 64
+_AUTO_CPU_PIXELS = 64 * 128**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Generator:
 
     Args:
         student: the network.
-        batch_size: pictures per call, or "auto" (64 on CUDA, 16 on the CPU).
+        batch_size: pictures per call, or "auto" (64; on the CPU as many as make a megapixel).
         exact: pad every batch to `batch_size` and let full memory fail the job, so that the same machine gives the
             same bytes.
     """
@@ -89,7 +90,8 @@ class Generator:
     def _batch_size(self) -> int:
         if not isinstance(self._wanted, int):
             device = next(iter(self._conditions.values())).device.type
-            self._wanted = AUTO_BATCH.get(device, AUTO_BATCH["cpu"])
+            on_cpu = max(1, min(_AUTO_LARGEST, _AUTO_CPU_PIXELS // self.student.size_px**2))
+            self._wanted = on_cpu if device == "cpu" else _AUTO_LARGEST
         return self._wanted
 
     def _make_batch(self, items: Sequence[Item]) -> Made:

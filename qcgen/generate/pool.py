@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,7 +50,9 @@ class FilePool:
         self._packet = packet
         self._clock = clock
         self._room = BoundedSemaphore(max(8, _IN_FLIGHT_BYTES // (3 * size_px**2)))
-        self._threads = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1), thread_name_prefix="encode")
+        self._threads = ThreadPoolExecutor(
+            workers or min(8, os.cpu_count() or 1), thread_name_prefix="encode", initializer=_step_back
+        )
 
     def submit(self, item: Item, pixels: Pixels) -> Future[Written]:
         with self._clock.stage("wait"):
@@ -69,9 +73,16 @@ class FilePool:
         with self._clock.stage("encode"):
             data = encode(pixels, self._format, xmp=self._packet(item))
             thumbnail = make_thumbnail(pixels)
-            sha256 = hashlib.sha256(data).hexdigest()
+            sha256, pixels_sha256 = hashlib.sha256(data).hexdigest(), hashlib.sha256(pixels.data).hexdigest()
         relpath = place(item, self._format)
         with self._clock.stage("write"):
             write_file(self._root / relpath, data)
         height, width = pixels.shape[:2]
-        return Written(Image(relpath, sha256, len(data), width, height), thumbnail)
+        return Written(Image(relpath, sha256, len(data), width, height, pixels_sha256), thumbnail)
+
+
+def _step_back() -> None:
+    """Lower this thread's priority: a network's threads wait for their slowest, so an encoder that takes a core from
+    one of them stops them all."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

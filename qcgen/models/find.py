@@ -6,6 +6,7 @@ from pathlib import Path
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.card import digest, read_card
+from qcgen.models.pickles import WEIGHTS, refuse_pickles
 
 ASSETS = Path(__file__).parent / "assets"
 STUDENT_FILE = "qcgen_student.json"
@@ -45,7 +46,7 @@ def picture_px(ref: ModelRef) -> int:
     """Side of a student's pictures, from its configuration files alone.
 
     Raises:
-        SpecError: the model is not a one-step student.
+        SpecError: the model is not a one-step student, or its weights are a pickle.
     """
     if ref.name.startswith("toy:"):
         return int(ref.name.removeprefix("toy:"))
@@ -54,4 +55,7 @@ def picture_px(ref: ModelRef) -> int:
             f"model: {ref.name} has no {STUDENT_FILE}, so it is not a one-step student. "
             "Cure: distil it with `qcgen distill`."
         )
+    for part in WEIGHTS:
+        if (ref.folder / part).is_dir():
+            refuse_pickles(ref.folder / part)
     return int(json.loads((ref.folder / STUDENT_FILE).read_text(encoding="utf-8"))["size_px"])

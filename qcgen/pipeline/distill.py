@@ -3,26 +3,24 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import torch
 from diffusers import UNet2DConditionModel
-from jaxtyping import Float
 from safetensors.torch import load_file
-from torch import Tensor
 
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE
 from qcgen.data.imageset import ImageSet, read_image_set
+from qcgen.distill.blend import read_blend
 from qcgen.distill.checkpoint import Checkpoints, flat
 from qcgen.distill.export import export_student
 from qcgen.distill.material import Material, Pairs
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
-from qcgen.distill.protocol import Divergence
 from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.models.card import digest
 from qcgen.models.embedded import pick_dtype
@@ -30,21 +28,8 @@ from qcgen.models.families.sd15 import Parts, TextTower, UnetTeacher
 from qcgen.models.noising import check_start
 from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
-from qcgen.pipeline.train import pick_divergence
 
 _LEAST_PER_BIN = 8
-
-
-@dataclass(frozen=True, slots=True)
-class SingleDivergence:
-    """One divergence at every step and noise level."""
-
-    divergence: Divergence
-
-    def weight(
-        self, log_ratio: Float[Tensor, " b"], *, progress: float, log_snr: Float[Tensor, " b"]
-    ) -> Float[Tensor, " b"]:
-        return self.divergence.weight(log_ratio)
 
 
 def run_distillation(
@@ -69,7 +54,7 @@ def run_distillation(
     """
     torch.set_num_threads(spec.threads)
     parts = Parts.find(spec.teacher)
-    divergence = SingleDivergence(pick_divergence(spec.divergence.name))
+    divergence = read_blend(spec.divergence)
     noising = parts.schedule
     t_init = noising.time_for(_noise_to_signal(spec))
     check_start(noising, t_init, where="student.noise_to_signal")
@@ -104,7 +89,7 @@ def run_distillation(
         teacher = UnetTeacher(unet, noising, dtype=pick_dtype(spec.optim.precision, device))
         networks = Networks(spec, teacher, cond_dim=material.cond.shape[-1], t_init=t_init, device=device)
         evaluate = InLoop(spec, parts, data, material, device=device).measure if spec.eval.every else None
-        say(f"{spec.optim.steps} steps of {spec.divergence.name}; events: {spec.out / EVENTS_FILE}")
+        say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
         hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
         outcome = Trainer(spec, networks, material, divergence, fingerprint=fingerprint, hooks=hooks).run()
     say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")

@@ -43,7 +43,7 @@ def count(rows: Iterable[Row]) -> Counts:
 
 
 def judge_gates(counts: Counts, gate: GateSpec, history: Sequence[RunInfo]) -> tuple[Finding, ...]:
-    """One finding per gate: `block` is red, `warn` could not be decided, `info` passed.
+    """One finding per gate: `block` is red, `info` passed or still learns what is normal.
 
     Args:
         history: earlier runs of the same job, newest first; complete ones that kept their flag rate are used.
@@ -89,8 +89,9 @@ def _judge_flag_rate(counts: Counts, gate: GateSpec, history: Sequence[RunInfo])
         return _compare(share, gate.flag_rate, f"{found}; the job allows {gate.flag_rate:.1%}.", size)
     past = _past_shares(history)
     if len(past) < NEEDED_RUNS:
-        message = f"{found}; not enough runs to judge that ({len(past)} earlier ones, {NEEDED_RUNS} needed)."
-        return Finding(FLAG_RATE, Severity.WARN, message, share, None, size)
+        # Not a warning: each of a job's first nights would carry one, and nobody could do anything about it.
+        message = f"{found}; the gate still learns what is normal ({len(past)} of {NEEDED_RUNS} earlier runs)."
+        return Finding(FLAG_RATE, Severity.INFO, message, share, None, size)
     limit = control_limit(past, counts.generated)
     return _compare(share, limit, f"{found}; the control limit of {len(past)} earlier runs is {limit:.1%}.", size)
 

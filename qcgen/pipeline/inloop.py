@@ -13,11 +13,13 @@ from qcgen.distill.material import Material
 from qcgen.generate.noise import stack_noise
 from qcgen.models.embedded import load_encoder
 from qcgen.models.families.sd15 import Parts
-from qcgen.pipeline.evaluate import compare, embed_all
+from qcgen.pipeline.evaluate import estimate
+from qcgen.qc.registry import make_metrics
 
 _REAL = 2000
 _LEAST = 32
 _BATCH = 64
+_METRICS = ("frechet", "manifold")
 
 
 class InLoop:
@@ -37,19 +39,30 @@ class InLoop:
         self._vae = parts.load_vae(device)
         self._encoder = load_encoder(spec.eval.clip, device=device)
         chosen = rng.permutation(rows)[:_REAL]
-        self._real = embed_all(self._encoder, data.images[torch.from_numpy(chosen)])
+        self._real = self._embed(data.images[torch.from_numpy(chosen)])
+        self._seed = spec.seed
 
     def measure(self, generate: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
         """`distance` (Frechet) with its bootstrap `error`, `precision` and `recall`."""
-        fake = torch.cat([self._pictures(generate, part) for part in torch.arange(len(self._noise)).split(_BATCH)])
-        found = compare(self._real, embed_all(self._encoder, fake))
+        made = torch.cat([self._pictures(generate, part) for part in torch.arange(len(self._noise)).split(_BATCH)])
+        known = make_metrics()
+        found, _ = estimate(
+            {name: known[name] for name in _METRICS},
+            {"embeddings": self._real},
+            torch.zeros(len(self._real), dtype=torch.bool),
+            {"embeddings": self._embed(made)},
+            seed=self._seed,
+        )
         return {
             "distance": found["frechet"].value,
             "error": found["frechet"].error,
             "precision": found["precision"].value,
             "recall": found["recall"].value,
-            "n": float(len(fake)),
+            "n": float(len(made)),
         }
+
+    def _embed(self, images: Tensor) -> Tensor:
+        return torch.cat([self._encoder.encode_images(part).float().cpu() for part in images.split(_BATCH)])
 
     @torch.no_grad()
     def _pictures(self, generate: Callable[[Tensor, Tensor], Tensor], part: Tensor) -> Tensor:

@@ -1,7 +1,10 @@
-"""`qcgen eval`: a student and its teacher against real pictures, on the same captions and seeds."""
+"""`qcgen eval`: a model's pictures against real ones, with captions of real rows; equal seeds give equal captions."""
 
-from collections.abc import Callable
-from dataclasses import asdict
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,78 +12,136 @@ import PIL.Image
 import torch
 from torch import Tensor
 
+from qcgen.core.errors import SpecError
 from qcgen.core.types import ModelRef
 from qcgen.data.imageset import ImageSet
-from qcgen.distill.pairs import solve
-from qcgen.generate.noise import stack_noise
-from qcgen.models.families.sd15 import Parts, TextTower
-from qcgen.models.protocol import ImageTextEncoder, Student
-from qcgen.pipeline.evaluate import compare, embed_all, nearest_distances, top1
-from qcgen.qc.detectors.colour_match import ColourMatch
-from qcgen.qc.protocol import Batch
+from qcgen.models.protocol import ImageTextEncoder
+from qcgen.pipeline.evaluate import Evaluation, Source, estimate, histogram
+from qcgen.pipeline.realset import (
+    Show,
+    batched,
+    caption_ids,
+    data_digest,
+    picture_batch,
+    products,
+    real_columns,
+)
+from qcgen.pipeline.sampling import Sampler
+from qcgen.qc.describe import describe, describe_latents, nearest_distance
+from qcgen.qc.protocol import Columns, SetMetric
+from qcgen.qc.registry import make_metrics
 
-Sampler = Callable[[list[str], list[int]], Tensor]
-"""Prompts and seeds to uint8 pictures, `b 3 h w`."""
+Watch = Callable[[str], AbstractContextManager[Show]]
+"""Opens a progress display with a label."""
+
+SHEET_PROMPTS = 12
 
 
-def sample_student(student: Student) -> Sampler:
-    """One network call a picture."""
-
-    def sample(prompts: list[str], seeds: list[int]) -> Tensor:
-        noise = stack_noise(seeds, student.latent_shape)
-        return _to_uint8(student.decode(student.generate(noise, student.embed(prompts))))
-
-    return sample
-
-
-def sample_teacher(ref: ModelRef, *, steps: int, guidance_scale: float) -> Sampler:
-    """DPM-Solver++ (2M), `steps` calls with and without the caption."""
-    parts = Parts.find(ref.folder)
-    unet, vae, schedule = parts.load_unet("cpu").eval(), parts.load_vae("cpu"), parts.schedule
-    text = TextTower(parts.tokenizer, parts.text_encoder, "cpu")
-    empty = text.embed([""])
-    side = unet.config.sample_size
-
-    def sample(prompts: list[str], seeds: list[int]) -> Tensor:
-        noise = stack_noise(seeds, (unet.config.in_channels, side, side))
-        cond = text.embed(prompts)
-        x_0 = solve(unet, schedule, noise, cond, empty, steps=steps, guidance_scale=guidance_scale)
-        with torch.no_grad():
-            return _to_uint8(vae.decode(x_0 / vae.config.scaling_factor).sample / 2 + 0.5)
-
-    return sample
+def unwatched(label: str) -> AbstractContextManager[Show]:
+    """No progress display."""
+    return nullcontext(lambda done, total: None)
 
 
 def measure(
-    sampler: Sampler, data: ImageSet, encoder: ImageTextEncoder, *, n: int, seed: int, batch: int = 128
-) -> dict[str, object]:
-    """Measures of `n` pictures with the captions of real rows drawn at random.
+    sampler: Sampler,
+    data: ImageSet,
+    encoder: ImageTextEncoder,
+    *,
+    n: int,
+    seed: int,
+    batch: int = 128,
+    cache: Path | None = None,
+    watch: Watch = unwatched,
+) -> Evaluation:
+    """Every set metric on `n` pictures with the captions of real rows drawn at random.
 
-    Returns:
-        frechet, precision, recall (value, error, n) against all real rows; top-1 of the encoder on products; share of
-        pictures whose garment has the asked colour by the Lab test; quantiles of the cosine distance to the nearest
-        training picture, beside those of held-out real pictures.
+    Pictures are made, reduced to columns and dropped, batch by batch. The real set's columns come from `cache` where
+    they are there already.
+
+    Raises:
+        SpecError: too few pictures, real ones or held-out ones; every measure that cannot be made is listed.
+        IntegrityError: the model makes non-finite pictures.
     """
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(len(data), size=n)
-    seeds = [int(value) for value in rng.integers(2**32, size=n)]
-    prompts = [data.captions[row] for row in rows]
-    images = torch.cat(
-        [sampler(prompts[start : start + batch], seeds[start : start + batch]) for start in range(0, n, batch)]
+    metrics = make_metrics()
+    sha256 = data_digest(data)
+    with watch("real pictures") as show:
+        real = real_columns(data, sha256, encoder, sampler.autoencoder, cache=cache, show=show)
+    check_counts(metrics, n, data, features=real["embeddings"].shape[1])
+    began = time.monotonic()
+    with watch(f"{sampler.kind} {sampler.ref.name}, {sampler.network_calls} calls a picture") as show:
+        made = _made_columns(sampler, data, encoder, n=n, seed=seed, batch=batch, show=show)
+    seconds = time.monotonic() - began
+    trained = torch.from_numpy(data.rows(held_out=False))
+    made["nearest"] = nearest_distance(made["embeddings"], real["embeddings"][trained])
+    with watch("numbers and errors") as show:
+        estimates, repeated = estimate(metrics, real, data.held_out, made, seed=seed, show=show)
+    return Evaluation(
+        model=Source(sampler.ref.name, sampler.ref.digest),
+        kind=sampler.kind,
+        network_calls=sampler.network_calls,
+        guidance_scale=sampler.guidance_scale,
+        encoder=Source("", encoder.digest),
+        data=Source("", sha256),
+        real=len(data),
+        held_out=int(data.held_out.sum()),
+        n=n,
+        seed=seed,
+        machine=f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        pictures_per_second=round(n / seconds, 2),
+        measures=estimates,
+        nearest=histogram(made["nearest"], real["nearest"][data.held_out]),
+        prompts=tuple(sheet_prompts(data)),
+        repeated=repeated,
     )
-    real, fake = embed_all(encoder, data.images), embed_all(encoder, images)
-    trained, held_out = real[data.rows(held_out=False)], real[data.rows(held_out=True)]
-    products = sorted(set(data.products))
-    asked = [data.products[row] for row in rows]
-    return {
-        "n": n,
-        "seed": seed,
-        **{name: asdict(estimate) for name, estimate in compare(real, fake).items()},
-        "product_top1": top1(encoder, fake, asked, products, "a photo of a {}"),
-        "colour_agreement": _colour_agreement(images, [data.colours[row] for row in rows]),
-        "nearest_training": _quantiles(nearest_distances(fake, trained)),
-        "nearest_training_of_held_out": _quantiles(nearest_distances(held_out, trained)),
-    }
+
+
+def check_counts(metrics: Mapping[str, SetMetric], n: int, data: ImageSet, *, features: int) -> None:
+    """Raises SpecError that lists every metric with too few pictures of any kind."""
+    held_out = int(data.held_out.sum())
+    problems: list[str] = []
+    for name, metric in metrics.items():
+        least = metric.least(features)
+        real = len(data) if metric.real_rows == "all" else held_out
+        kind = "real" if metric.real_rows == "all" else "held-out"
+        if n < least:
+            problems.append(
+                f"--count: {name} needs at least {least} pictures with {features} features (got {n}). "
+                f"Cure: --count {max(least, 2000)}."
+            )
+        if real < least:
+            problems.append(
+                f"--data: {name} needs at least {least} {kind} pictures with {features} features (got {real}). "
+                "Cure: a larger image set, or an encoder with fewer features."
+            )
+    if problems:
+        raise SpecError(problems)
+
+
+def check_encoder(ref: ModelRef, encoder_digest: str) -> None:
+    """Raises SpecError if the model's card was measured with another encoder: the numbers would not compare."""
+    recorded = ref.card.measures.get("encoder")
+    digest = recorded.get("digest") if isinstance(recorded, Mapping) else None
+    if digest is not None and digest != encoder_digest:
+        raise SpecError(
+            f"--clip: the card of {ref.name} was measured with the encoder {digest[:16]} (got {encoder_digest[:16]}), "
+            "so the numbers do not compare. Cure: give that encoder, or --other-encoder to measure anew."
+        )
+
+
+def sheet_prompts(data: ImageSet) -> list[str]:
+    """The commonest caption of each of the commonest products, in a colour that none before has, where there is one.
+
+    A rule, so that nobody picks.
+    """
+    prompts: list[str] = []
+    taken: set[str] = set()
+    for product, _ in Counter(data.products).most_common(SHEET_PROMPTS):
+        rows = [row for row, name in enumerate(data.products) if name == product]
+        captions = Counter((data.captions[row], data.colours[row]) for row in rows).most_common()
+        text, colour = next((one for one, _ in captions if one[1] not in taken), captions[0][0])
+        prompts.append(text)
+        taken.add(colour)
+    return prompts
 
 
 def contact_sheet(sampler: Sampler, prompts: list[str], seeds: list[int], path: Path, *, columns: int) -> None:
@@ -92,25 +153,18 @@ def contact_sheet(sampler: Sampler, prompts: list[str], seeds: list[int], path: 
     PIL.Image.fromarray(grid.numpy()).save(path, quality=88)
 
 
-def _colour_agreement(images: Tensor, colours: list[str]) -> dict[str, float]:
-    """Share of the pictures with a garment in view whose dominant colour lies in the range of the asked name."""
-    detector = ColourMatch()
-    right = scored = 0
-    for part, names in zip(images.split(128), _chunks(colours, 128), strict=True):
-        scores = detector.score(Batch(part, [""] * len(part), [{"colour": name} for name in names]))
-        for value, reason in zip(scores.values.tolist(), scores.reasons, strict=True):
-            scored += reason is None
-            right += reason is None and value == 0
-    return {"share": right / max(scored, 1), "scored": float(scored)}
+def _made_columns(
+    sampler: Sampler, data: ImageSet, encoder: ImageTextEncoder, *, n: int, seed: int, batch: int, show: Show
+) -> dict[str, Tensor]:
+    rng = np.random.default_rng(seed)
+    asked = torch.from_numpy(rng.integers(len(data), size=n))
+    seeds = [int(value) for value in rng.integers(2**32, size=n)]
+    classes = products(data)
 
+    def make(places: Tensor) -> Columns:
+        rows = asked[places]
+        latents = sampler.draw([data.captions[row] for row in rows.tolist()], [seeds[i] for i in places.tolist()])
+        columns = describe(picture_batch(data, rows, sampler.pictures(latents), encoder), classes)
+        return {**columns, "latents": describe_latents(latents)}
 
-def _chunks(values: list[str], size: int) -> list[list[str]]:
-    return [values[start : start + size] for start in range(0, len(values), size)]
-
-
-def _quantiles(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> dict[str, float]:
-    return {f"q{round(100 * q):02d}": round(float(np.quantile(values, q)), 4) for q in (0.01, 0.05, 0.5, 0.95)}
-
-
-def _to_uint8(pixels: Tensor) -> Tensor:
-    return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    return {**batched(make, n, show, size=batch), "caption_ids": caption_ids(data)[asked]}

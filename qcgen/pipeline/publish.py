@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qcgen.core.types import Lineage
-from qcgen.models.card import CARD_FILE
+from qcgen.models.card import CARD_FILE, read_card
 
 APPAREL_DATA = Lineage("trained_on", "clothing-dataset (alexeygrigorev), commit 7ed86a9cc567", "CC0-1.0")
 
@@ -40,13 +40,18 @@ def write_card(
     measures: Mapping[str, object],
     shared: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `qcgen_model.json`: the card that the licence gate and `qcgen models` read."""
+    """Write `qcgen_model.json`: the card that the licence gate and `qcgen models` read.
+
+    The notes of a card that is there already (use, limits, data, recipe, ...) stay; `qcgen models card` then measures
+    the sheet and renders CARD.md.
+    """
     card = {
         "name": folder.name,
         "kind": kind,
         "licence": "Apache-2.0",
         "lineage": [{"relation": edge.relation, "parent": edge.parent, "licence": edge.licence} for edge in lineage],
         "shared": dict(shared or {}),
+        "notes": dict(read_card(folder).notes),
         "measures": dict(measures),
     }
     (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")

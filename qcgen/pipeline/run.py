@@ -21,7 +21,6 @@ from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import (
-    Card,
     Finding,
     Item,
     Measure,
@@ -66,7 +65,6 @@ def run_job(
     student: Student,
     encoder: ImageTextEncoder | None,
     policy: Policy,
-    card: Card | None = None,
     report: WriteReport | None = None,
     progress: Tell | None = None,
     out_dir: Path | None = None,

@@ -40,6 +40,7 @@ class Scored:
     measures: tuple[Measure, ...]
     verdict: Verdict
     sha256: str
+    pixels_sha256: str
     phash: str | None
 
 
@@ -104,7 +105,7 @@ def score_files(
         scored += _score_group(subjects[start : start + _BATCH], inspector, policy)
         tell(len(scored))
     offered = [one for one in scored if one.phash is not None and one.verdict.outcome is not Outcome.REJECT]
-    hashes = [(str(one.subject.path), one.sha256, one.phash or "") for one in offered]
+    hashes = [(str(one.subject.path), one.pixels_sha256, one.phash or "") for one in offered]
     repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
     return [
         replace(one, verdict=judge(one.measures, policy, extra=(finding,)))
@@ -123,14 +124,15 @@ def _score_group(subjects: Sequence[Subject], inspector: Inspector, policy: Poli
         sha256 = hashlib.sha256(content).hexdigest()
         picture = _decode(content)
         if isinstance(picture, str):
-            done[subject.path] = Scored(subject, (), _unreadable(picture, policy), sha256, None)
+            done[subject.path] = Scored(subject, (), _unreadable(picture, policy), sha256, sha256, None)
         else:
             by_size.setdefault(tuple(picture.shape), []).append((subject, sha256, picture))
     for alike in by_size.values():
         images = torch.stack([picture for _, _, picture in alike])
         measured = inspector.measure(images, [one.prompt for one, _, _ in alike], [one.fields for one, _, _ in alike])
-        for (subject, sha256, _), measures, digits in zip(alike, measured, phash(images), strict=True):
-            done[subject.path] = Scored(subject, measures, judge(measures, policy), sha256, digits)
+        for (subject, sha256, codes), measures, digits in zip(alike, measured, phash(images), strict=True):
+            pixels = hashlib.sha256(f"{tuple(codes.shape)}".encode() + codes.numpy().tobytes()).hexdigest()
+            done[subject.path] = Scored(subject, measures, judge(measures, policy), sha256, pixels, digits)
     return [done[subject.path] for subject in subjects]
 
 

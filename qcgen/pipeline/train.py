@@ -4,11 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from qcgen.core.errors import SpecError
-from qcgen.core.registry import scan
 from qcgen.core.trainspec import AutoencoderTraining, ClipTraining, TeacherTraining
 from qcgen.data.imageset import ImageSet, read_image_set
-from qcgen.distill.protocol import Divergence
 from qcgen.train.autoencoder import AutoencoderTask
 from qcgen.train.clip import ClipTask
 from qcgen.train.loop import Task, fit
@@ -35,12 +32,3 @@ def _task(spec: Training, data: ImageSet) -> Task:
     if isinstance(spec, AutoencoderTraining):
         return AutoencoderTask(spec, data)
     return TeacherTask(spec, data)
-
-
-def pick_divergence(name: str) -> Divergence:
-    """The divergence of that YAML name; an unknown one lists those that exist."""
-    known = scan("qcgen.distill.divergences")
-    if name not in known:
-        raise SpecError(f"divergence.name: {name!r} is unknown. Cure: use one of {', '.join(sorted(known))}.")
-    divergence: Divergence = known[name]()
-    return divergence

@@ -58,22 +58,22 @@ def find_duplicates(hashes: Sequence[tuple[str, str, str]], *, limit_bits: int =
     """Which images repeat an earlier one; the order given decides who is earlier.
 
     Args:
-        hashes: (image id, SHA-256 of the file, pHash) of each image, in the order of the job.
+        hashes: (image id, SHA-256 of the pixels, pHash) of each image, in the order of the job.
         limit_bits: largest Hamming distance, of 256, that counts as near.
 
     Returns:
-        A finding for each image with the bytes of an earlier one (`exact_duplicate`, rejects) or near to an earlier one
-        that is no duplicate itself (`near_duplicate`, asks for a person). One image of each group stays clean, and
+        A finding for each image with the pixels of an earlier one (`exact_duplicate`, rejects) or near to an earlier
+        one that is no duplicate itself (`near_duplicate`, asks for a person). One image of each group stays clean, and
         every image named as neighbour is clean and within the limit: no chains.
     """
     findings: dict[str, Finding] = {}
     first_with: dict[str, str] = {}
     fresh: list[tuple[str, str]] = []
-    for image_id, file_sha256, digits in hashes:
-        if file_sha256 in first_with:
-            findings[image_id] = _exact(first_with[file_sha256])
+    for image_id, sha256, digits in hashes:
+        if sha256 in first_with:
+            findings[image_id] = _exact(first_with[sha256])
         else:
-            first_with[file_sha256] = image_id
+            first_with[sha256] = image_id
             fresh.append((image_id, digits))
     if not fresh:
         return findings
@@ -189,7 +189,7 @@ def _exact(neighbour: str) -> Finding:
     return Finding(
         kind="exact_duplicate",
         severity=Severity.BLOCK,
-        message=f"exact_duplicate: the file has the same bytes as image {neighbour}.",
+        message=f"exact_duplicate: the same pixels as image {neighbour}.",
         evidence={"neighbour": neighbour},
     )
 

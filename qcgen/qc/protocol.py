@@ -1,9 +1,9 @@
-"""What a detector is and what it is given."""
+"""What a detector and a set metric are, and what they are given."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from jaxtyping import Float, UInt8
@@ -71,3 +71,55 @@ class Detector(Protocol):
     higher_is_better: ClassVar[bool]
 
     def score(self, batch: Batch) -> Scores: ...
+
+
+Columns = Mapping[str, Tensor]
+"""A set of pictures as tensors by name, one row a picture (`describe.describe` says which there are)."""
+
+Resampling = Literal["bootstrap", "jackknife", "blocks"]
+"""How a number's standard error is found; see `resample`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What a metric's number is: its unit (`share`, `x 100`, ...) and where better lies (`real`: as the real set's)."""
+
+    unit: str
+    better: Literal["higher", "lower", "real"]
+
+
+class SetMetric(Protocol):
+    """One file in `metrics/`: numbers of a whole set. Follows torchmetrics, whose image metrics fit as they are.
+
+    Attributes:
+        reads: columns that `update` is given, in this order.
+        real_rows: which real pictures `update(real=True)` is given: all, or those that no network was trained on.
+        resampling: the scheme that gives its numbers a valid standard error.
+        numbers: what `compute` returns, by name.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
+    real_rows: ClassVar[Literal["all", "held_out"]]
+    resampling: ClassVar[Resampling]
+    numbers: ClassVar[Mapping[str, Number]]
+
+    def least(self, features: int) -> int:
+        """Fewest rows for which the numbers and their errors mean anything, with embeddings of `features` numbers."""
+        ...
+
+    def update(self, *columns: Tensor, real: bool) -> None:
+        """Take rows of generated or of real pictures."""
+        ...
+
+    def compute(self) -> Mapping[str, float]:
+        """The numbers of the generated rows, all finite; a number that these rows do not have is left out."""
+        ...
+
+    def reference(self) -> Mapping[str, float]:
+        """The same numbers of the real rows alone, where that means something."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the generated rows and keep the real ones."""
+        ...

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, func, select, tuple_
 
 from qcgen.core.types import Finding, Outcome, Row, Severity
 from qcgen.store.schema import attempt, finding, item, metric, metric_def, prompt, thumbnail, unscored, verdict
@@ -83,9 +83,11 @@ def page(connection: Connection, run_seq: int, *, after: Place, every_attempt: b
 
 
 def hashes(connection: Connection, run_seq: int) -> tuple[tuple[str, str, str], ...]:
-    """(image_id, file_sha256, phash) of every attempt that has them, in order of item, then attempt."""
+    """(image_id, pixels_sha256, phash) of every attempt that has them, in order of item, then attempt."""
+    # Schema 0001 kept no digest of the pixels; its files are told apart by their bytes.
+    digest = func.coalesce(attempt.c.pixels_sha256, attempt.c.file_sha256)
     rows = connection.execute(
-        select(attempt.c.image_id, attempt.c.file_sha256, attempt.c.phash)
+        select(attempt.c.image_id, digest, attempt.c.phash)
         .where(attempt.c.run_seq == run_seq, attempt.c.file_sha256.is_not(None), attempt.c.phash.is_not(None))
         .order_by(attempt.c.item_index, attempt.c.attempt)
     )

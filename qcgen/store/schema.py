@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "qcgen_schema"
 
 INTEGER: TypeEngine[int] = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
@@ -172,6 +172,7 @@ attempt = Table(
     Column("width", INTEGER, nullable=False),
     Column("height", INTEGER, nullable=False),
     Column("phash", Text),
+    Column("pixels_sha256", Text),
     ForeignKeyConstraint(["run_seq", "item_index"], ["item.run_seq", "item.item_index"], ondelete="CASCADE"),
     UniqueConstraint("run_seq", "item_index", "attempt"),
     UniqueConstraint("run_seq", "image_id"),

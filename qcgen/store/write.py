@@ -133,6 +133,7 @@ def _attempt_row(run_seq: int, each: Produced, current: bool) -> Values:
         "error": each.error,
         "relpath": image.relpath if image else None,
         "file_sha256": image.sha256 if image else None,
+        "pixels_sha256": image.pixels_sha256 if image else None,
         "bytes": image.bytes if image else 0,
         "width": image.width if image else 0,
         "height": image.height if image else 0,

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from qcgen.core.errors import PrerequisiteError
 from qcgen.core.trainspec import AutoencoderTraining
 from qcgen.data.imageset import ImageSet
 from qcgen.models.autoencoder import PatchAutoencoder
+from qcgen.models.checkpoint import load_state
 
 
 class AutoencoderTask:
@@ -21,22 +23,27 @@ class AutoencoderTask:
         self.spec, self.data = spec, data
         torch.manual_seed(spec.seed)
         self.rows = torch.from_numpy(data.rows(held_out=False))
-        self.vae = PatchAutoencoder(
-            patch=spec.patch,
-            latent_channels=spec.latent_channels,
-            width=spec.width,
-            blocks=spec.blocks,
-            context_blocks=spec.context_blocks,
-            sample_size=data.images.shape[-1],
-        )
-        self.vae.fit(_pixels(data.images[self.rows]))
+        self.vae = self._start() if spec.init is None else _read(spec.init)
         self.vae.analysis.requires_grad_(False)
+        self.samples = None if spec.samples is None else cast(dict[str, Tensor], load_state(spec.samples))["x_0"]
         self.linear_db = self._psnr(self.vae)
         # The encoder is final now: a teacher may start on its latents while the refiner trains.
         self.vae.save_pretrained(spec.out / "vae")
         vae = self.vae.to(memory_format=torch.channels_last)
         self.module: nn.Module = nn.ModuleDict({"vae": vae, "discriminator": PatchDiscriminator()})
         self.features = _early_features(spec.perceptual) if spec.perceptual else None
+
+    def _start(self) -> PatchAutoencoder:
+        vae = PatchAutoencoder(
+            patch=self.spec.patch,
+            latent_channels=self.spec.latent_channels,
+            width=self.spec.width,
+            blocks=self.spec.blocks,
+            context_blocks=self.spec.context_blocks,
+            sample_size=self.data.images.shape[-1],
+        )
+        vae.fit(_pixels(self.data.images[self.rows]))
+        return vae
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         rows = self.rows[torch.randint(len(self.rows), (self.spec.optim.batch,), generator=generator)]
@@ -58,14 +65,24 @@ class AutoencoderTask:
             total = total + self.spec.perceptual_weight * percept
             numbers["perceptual"] = percept.item()
         if step >= self.spec.adversarial_start * self.spec.optim.steps:
-            adversarial, critic = self._adversarial(decoded, x_0)
+            made = None if self.samples is None else self._decode_samples(self.samples, len(rows), generator)
+            adversarial, critic = self._adversarial(decoded, x_0, made)
             total = total + self.spec.adversarial_weight * adversarial + critic
             numbers |= {"adversarial": adversarial.item(), "critic": critic.item()}
         return total, numbers
 
-    def _adversarial(self, decoded: Tensor, x_0: Tensor) -> tuple[Tensor, Tensor]:
+    def _decode_samples(self, latents: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """Windows of the samples, as large as those of the photos."""
+        side, (h, w) = self.spec.crop // self.vae.config.patch, latents.shape[-2:]
+        rows = torch.randint(len(latents), (count,), generator=generator)
+        top, left = (int(torch.randint(size - side + 1, (), generator=generator)) for size in (h, w))
+        window = latents[rows, :, top : top + side, left : left + side].float()
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.vae.decode(window).sample.float()
+
+    def _adversarial(self, decoded: Tensor, x_0: Tensor, made: Tensor | None) -> tuple[Tensor, Tensor]:
         """(loss of the refiner, loss of the discriminator); neither reaches the other's parameters, so one backward
-        serves both."""
+        serves both. Features are matched where there is a photo to match, not for samples."""
         judge = cast(nn.ModuleDict, self.module)["discriminator"]
         fixed = {name: value.detach() for name, value in judge.named_parameters()}
         with torch.autocast("cpu", torch.bfloat16):
@@ -73,8 +90,14 @@ class AutoencoderTask:
             with torch.no_grad():
                 wanted = torch.func.functional_call(judge, fixed, (x_0,))
             fake, real = judge(decoded.detach())[-1], judge(x_0)[-1]
+            if made is not None:
+                seen_made = torch.func.functional_call(judge, fixed, (made,))[-1]
+                fake = torch.cat([fake, judge(made.detach())[-1]])
         matched = sum(((a - b).abs().mean() for a, b in zip(seen[:-1], wanted[:-1], strict=True)), x_0.new_zeros(()))
-        return 2 * matched.float() - seen[-1].float().mean(), (F.relu(1 - real) + F.relu(1 + fake)).float().mean()
+        refiner = 2 * matched.float() - seen[-1].float().mean()
+        if made is not None:
+            refiner = refiner - seen_made.float().mean()
+        return refiner, F.relu(1 - real).float().mean() + F.relu(1 + fake).float().mean()
 
     def _windows(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Mirrored at random and cut to `crop` at random places, so that blocks fall everywhere."""
@@ -138,6 +161,14 @@ class PatchDiscriminator(nn.Module):
             x = F.leaky_relu(layer(x), 0.2)
             found.append(x)
         return [*found, self.layers[-1](x)]
+
+
+def _read(folder: Path) -> PatchAutoencoder:
+    if not (folder / "vae" / "config.json").is_file():
+        raise PrerequisiteError(f"init: {folder} holds no vae. Cure: run the training that makes it first.")
+    return PatchAutoencoder.from_pretrained(
+        folder / "vae", local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
+    )
 
 
 def _pixels(images: Tensor) -> Tensor:

@@ -36,7 +36,12 @@ def fit(task: Task, optim: OptimSpec, *, folder: Path, seed: int, checkpoint_eve
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(
-        task.module.parameters(), lr=optim.lr, weight_decay=optim.weight_decay, betas=(0.9, 0.99), fused=True
+        # Not fused: on the CPU that kernel mixes elements up when weights and moments differ in memory format, as they
+        # do after a resume of a channels-last network.
+        task.module.parameters(),
+        lr=optim.lr,
+        weight_decay=optim.weight_decay,
+        betas=(0.9, 0.99),
     )
     warmup = torch.optim.lr_scheduler.LinearLR(optimiser, 1e-3, total_iters=max(optim.warmup, 1))
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(optim.steps - optim.warmup, 1))

@@ -46,7 +46,7 @@ class TeacherTask:
 
     def _encode(self) -> tuple[Tensor, int]:
         vae = PatchAutoencoder.from_pretrained(
-            self.spec.autoencoder / "vae", local_files_only=True, torch_dtype=torch.float32
+            self.spec.autoencoder / "vae", local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
         ).eval()
         channels = int(vae.config.latent_channels)
         cache = self.spec.out / "latents.safetensors"
@@ -83,7 +83,7 @@ class TeacherTask:
         averaged.half().save_pretrained(folder / "unet")
         self.scheduler.save_pretrained(folder / "scheduler")
         vae = PatchAutoencoder.from_pretrained(
-            self.spec.autoencoder / "vae", local_files_only=True, torch_dtype=torch.float16
+            self.spec.autoencoder / "vae", local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float16
         )
         vae.save_pretrained(folder / "vae")
         return {"parameters": sum(p.numel() for p in averaged.parameters()), "rows": len(self.rows)}

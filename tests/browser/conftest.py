@@ -1,15 +1,12 @@
 """One browser for all tests of this folder; skipped, loudly, where Chromium is missing."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "report")]
-
-from chromium import find_chromium, open_browser  # noqa: E402 (after the path is set)
+from tests.browser.chromium import find_chromium, open_browser
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +20,8 @@ def browser() -> Iterator[webdriver.Chrome]:
 @pytest.fixture(scope="session")
 def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`index.html` of a run of 600 items with its images beside it."""
-    import synthetic
-
     from qcgen.report.write import write_report
+    from tests.report import synthetic
 
     root = tmp_path_factory.mktemp("run")
     made = synthetic.make_synthetic(600)

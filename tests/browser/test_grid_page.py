@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from chromium import set_screen, settle, visit
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+from tests.browser.chromium import set_screen, settle, visit
 
 
 @pytest.fixture

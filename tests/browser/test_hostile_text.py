@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import synthetic
-from chromium import set_screen, settle, visit
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from qcgen.core.types import Finding, Severity
 from qcgen.report.write import write_report
+from tests.browser.chromium import set_screen, settle, visit
+from tests.report import synthetic
 
 RUN = "window.hit=1"
 PAYLOADS = (

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from chromium import set_screen, visit
 from selenium import webdriver
+
+from tests.browser.chromium import set_screen, visit
 
 CONTRAST = """
 const channel = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;

@@ -158,3 +158,30 @@ def test_a_commercial_job_on_a_model_of_unknown_descent_is_stopped(
     assert not (tmp_path / "out").exists()
     assert main(["plan", job, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["blocked"] is True
+
+
+def test_unknown_names_and_mistakes_of_the_table_are_told_together_with_those_of_the_yaml(
+    write: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = write(model="embedded:aparel", more="qc: {profile: aparel}\nengine: {batch_size: 0}")
+    text = (tmp_path / job).read_text().replace("{colour}", "{color}").replace("purpose", "purpse")
+    (tmp_path / job).write_text(text)
+    assert main(["plan", job]) == 2
+    err = capsys.readouterr().err
+    for place in ("purpse", "engine.batch_size", "model", "qc.profile", "items.prompt"):
+        assert sum(f" {place}: " in line and line.startswith("job.yaml:") for line in err.splitlines()) == 1, (
+            place,
+            err,
+        )
+
+
+def test_a_pickle_is_refused_before_anything_is_written(
+    write: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unet = tmp_path / "model" / "unet"
+    unet.mkdir(parents=True)
+    (unet / "diffusion_pytorch_model.bin").write_bytes(b"")
+    (tmp_path / "model" / "qcgen_student.json").write_text("{}")
+    assert main(["run", write(model="model")]) == 2
+    assert "is a pickle and is never loaded" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job.yaml", "model"]

@@ -54,7 +54,19 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_the_promised_commands_exist() -> None:
-    promised = {"run", "plan", "score", "calibrate", "judge", "report", "train", "distill", "eval", "doctor"}
+    promised = {
+        "run",
+        "plan",
+        "score",
+        "calibrate",
+        "judge",
+        "report",
+        "train",
+        "distill",
+        "eval",
+        "selfcheck",
+        "doctor",
+    }
     groups = {("runs", "list"), ("runs", "show"), ("models", "list"), ("models", "show")}
     groups |= {("db", name) for name in ("upgrade", "check", "backup", "restore")}
     assert {(name,) for name in promised} | groups <= set(command_paths())

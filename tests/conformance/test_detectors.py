@@ -1,46 +1,17 @@
 """What every detector must do, found by registry: a new file in `qc/detectors` is tested without a line here."""
 
-from pathlib import Path
-
-import open_clip
 import pytest
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from qcgen.core.errors import SpecError
-from qcgen.qc import detectors
 from qcgen.qc.protocol import Batch, Detector, Scores
-from qcgen.qc.registry import find_detectors, scan
+from qcgen.qc.registry import find_detectors
+from tests.randomclip import RandomClip
 
 DETECTORS = sorted(find_detectors().items())
 VOCABULARY = {"product": ("dress", "hat", "shirt"), "colour": ("red", "blue", "grey")}
-
-
-class RandomClip:
-    """A real open_clip model, tiny and with random weights: right shapes and invariances, no knowledge."""
-
-    digest = "random"
-
-    def __init__(self) -> None:
-        with torch.random.fork_rng():
-            torch.manual_seed(7)
-            self._model = open_clip.CLIP(
-                embed_dim=32,
-                vision_cfg={"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8},
-                text_cfg={"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
-            ).eval()
-        self._tokenizer = open_clip.SimpleTokenizer(context_length=16)
-
-    def encode_images(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
-        small = F.interpolate(images.float() / 255, size=(32, 32), mode="bilinear", antialias=True)
-        with torch.inference_mode():
-            return self._model.encode_image(small, normalize=True)
-
-    def encode_texts(self, texts: list[str]) -> Float[Tensor, "n d"]:
-        with torch.inference_mode():
-            return self._model.encode_text(self._tokenizer(texts), normalize=True)
 
 
 @pytest.fixture(scope="module")
@@ -140,22 +111,3 @@ def _odd(kind: str, height: int, width: int) -> UInt8[Tensor, "b 3 h w"]:
 def test_without_encoder_fields_and_vocabulary_nothing_raises(name: str, detector: Detector) -> None:
     images = _pictures()
     _check(detector.score(Batch(images, [""] * 6, [{}] * 6)), detector, 6)
-
-
-def test_a_file_without_a_detector_and_a_taken_name_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Path(str(detectors.__file__)).parent / "blank.py"
-    folder = tmp_path / "some_detectors"
-    folder.mkdir()
-    (folder / "__init__.py").write_text("")
-    (folder / "empty.py").write_text("LIMIT = 3\n")
-    (folder / "one.py").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    (folder / "other.py").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    import some_detectors  # type: ignore[import-not-found]
-
-    with pytest.raises(SpecError) as raised:
-        scan(some_detectors)
-    empty, taken = raised.value.problems
-    assert "empty.py" in empty
-    assert "other.py" in taken
-    assert "one.py" in taken

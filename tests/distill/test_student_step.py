@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from qcgen.core.clock import Clock
-from qcgen.core.distillspec import DistillSpec
+from qcgen.core.distillspec import DistillSpec, DivergenceSpec
+from qcgen.distill.blend import read_blend
 from qcgen.distill.critics import update_critics
 from qcgen.distill.discriminator import gradient_penalty
 from qcgen.distill.divergences.jensen_shannon import JensenShannon
@@ -16,10 +17,9 @@ from qcgen.distill.material import Sampler, StudentBatch
 from qcgen.distill.networks import Networks
 from qcgen.distill.ratio import RatioEstimator
 from qcgen.distill.student import update_student
-from qcgen.pipeline.distill import SingleDivergence
 from tests.distill.toynet import make_material, make_networks, make_spec
 
-WEIGHTING = SingleDivergence(JensenShannon())
+WEIGHTING = read_blend(DivergenceSpec())
 
 
 def prepared(spec: DistillSpec) -> tuple[Networks, Sampler, RatioEstimator]:

@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from qcgen.core.distillspec import DistillSpec
-from qcgen.distill.divergences.jensen_shannon import JensenShannon
+from qcgen.core.distillspec import DistillSpec, DivergenceSpec
+from qcgen.distill.blend import read_blend
 from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
 from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.models.noising import Exploding
 from qcgen.models.protocol import Noising
-from qcgen.pipeline.distill import SingleDivergence
 
 WIDTH = 64
 
@@ -122,7 +121,7 @@ def make_networks(spec: DistillSpec, *, noising: Noising | None = None) -> Netwo
 def make_trainer(spec: DistillSpec, hooks: Hooks | None = None) -> Trainer:
     spec.out.mkdir(parents=True, exist_ok=True)
     silent = Hooks(tell=lambda event: None, check=lambda: None)
-    weighting = SingleDivergence(JensenShannon())
+    weighting = read_blend(DivergenceSpec())
     return Trainer(
         spec, make_networks(spec), make_material(), weighting, fingerprint={"job": "toy"}, hooks=hooks or silent
     )

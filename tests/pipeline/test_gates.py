@@ -36,16 +36,16 @@ def test_rejects_beyond_the_acceptance_number_are_red() -> None:
     assert gate_of(Counts(accepted=229, rejected=11), AQL).severity is Severity.BLOCK
 
 
-def test_flag_rate_without_twenty_runs_says_so_and_does_not_stop() -> None:
+def test_flag_rate_without_twenty_runs_learns_and_does_not_stop() -> None:
     found = gate_of(Counts(accepted=5, flagged=5), FLAG_RATE, history=[past_run(0.1)] * 19)
-    assert found.severity is Severity.WARN
-    assert "not enough runs" in found.message
-    assert found.value == 0.5
+    assert found.severity is Severity.INFO
+    assert "19 of 20 earlier runs" in found.message
+    assert (found.value, found.threshold) == (0.5, None)
 
 
 def test_interrupted_runs_do_not_count_as_history() -> None:
     found = gate_of(Counts(accepted=10), FLAG_RATE, history=[past_run(0.1, status="interrupted")] * 30)
-    assert found.severity is Severity.WARN
+    assert "0 of 20 earlier runs" in found.message
 
 
 def test_flag_rate_far_above_its_history_is_red_and_within_it_passes() -> None:
@@ -71,4 +71,4 @@ def test_a_run_of_failures_alone_is_judged_without_dividing_by_zero() -> None:
 
 def test_history_is_read_by_time_whatever_else_a_run_kept() -> None:
     history = [replace(past_run(0.1), gates=())] * 25
-    assert gate_of(Counts(accepted=3), FLAG_RATE, history=history).severity is Severity.WARN
+    assert "0 of 20 earlier runs" in gate_of(Counts(accepted=3), FLAG_RATE, history=history).message

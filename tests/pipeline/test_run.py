@@ -1,6 +1,7 @@
 """A whole run on the toy student, with the real store and the real checks."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -208,6 +209,23 @@ def test_nan_of_half_precision_alone_is_healed_with_the_same_seed(store: SqlStor
     assert (first.seed, first.error) == (sick, None)
     assert first.relpath is not None
     assert HEALED in [reason.kind for reason in first.reasons]
+
+
+def test_a_student_that_always_makes_one_picture_ships_it_once(store: SqlStore, tmp_path: Path) -> None:
+    class Collapsed(ToyStudent):
+        def generate(self, noise: torch.Tensor, cond: torch.Tensor) -> torch.Tensor:
+            return super().generate(torch.zeros_like(noise), torch.ones_like(cond))
+
+    profile = tmp_path / "plain.json"
+    told = {"version": 1, "name": "plain", "alpha": 0.02, "near_duplicate_bits": 0, "calibration": None}
+    profile.write_text(json.dumps(told | {"detectors": {"blank": {"importance": 0}}}))
+    job = make_job(tmp_path / "out", profile=str(profile))
+    run = run_toy(job, store, student=Collapsed(ToyStudent.reference(job.model)))
+    kinds = [{reason.kind for reason in row.reasons} for row in store.rows(run.run_id)]
+    # The files differ, because each names its own image; their pixels do not.
+    assert len({row.file_sha256 for row in store.rows(run.run_id)}) == 72
+    assert sum("exact_duplicate" in found for found in kinds) == 71
+    assert sum(row.outcome is Outcome.REJECT for row in store.rows(run.run_id)) == 71
 
 
 def test_a_run_elsewhere_in_the_folder_is_waited_for(store: SqlStore, tmp_path: Path) -> None:

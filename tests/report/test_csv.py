@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcgen.core.errors import IntegrityError
 from qcgen.core.types import Outcome
 from qcgen.report.csvout import AttemptFiles, make_safe, write_csv
+from tests.report import synthetic
 
 CONTRACT = (
     "run_id,image_id,sku,prompt,seed,attempt,model,model_digest,"

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
@@ -11,6 +10,7 @@ from scipy.stats import beta
 from qcgen.core.types import Finding, Outcome, Severity
 from qcgen.report.intervals import exact, upper_bound, wilson
 from qcgen.report.tally import WORST_KEPT, Tally
+from tests.report import synthetic
 
 
 def tally_of(rows: object) -> Tally:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import synthetic
 
 from qcgen.core.errors import QcgenError
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
@@ -17,6 +16,7 @@ from qcgen.report.runview import Night, RunView
 from qcgen.report.tally import Tally
 from qcgen.report.viewlist import load_views
 from qcgen.report.views.verdict_band import answer
+from tests.report import synthetic
 
 GOLDEN = Path(__file__).parent / "golden"
 EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>"

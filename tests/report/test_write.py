@@ -9,12 +9,12 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-import synthetic
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Outcome, Severity
 from qcgen.report.sprites import PER_SHEET, TILE_PX, Pictures, image_href
 from qcgen.report.write import write_report
+from tests.report import synthetic
 
 SUMMARY_KEYS = {
     "run_id", "status", "planned", "generated", "failed", "accepted", "flagged", "rejected", "retried", "model",

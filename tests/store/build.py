@@ -67,7 +67,14 @@ def produced(
 ) -> Produced:
     image_id = hashlib.blake2b(f"{run_id} {index} {attempt}".encode(), digest_size=16).hexdigest()
     failed = outcome is Outcome.FAILED
-    image = Image(f"images/{index}-{attempt}.png", hashlib.sha256(image_id.encode()).hexdigest(), 1000 + index, 64, 48)
+    image = Image(
+        f"images/{index}-{attempt}.png",
+        hashlib.sha256(image_id.encode()).hexdigest(),
+        1000 + index,
+        64,
+        48,
+        hashlib.sha256(b"pixels " + image_id.encode()).hexdigest(),
+    )
     return Produced(
         item=Item(
             index=index,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from qcgen.core.distillspec import DivergenceSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE, read_events, rows_of
 from qcgen.models.embedded import load_encoder, load_student
 from qcgen.models.find import resolve_model
-from qcgen.pipeline.train import pick_divergence
 from tests.train.tinychain import distil, distillation
 
 
@@ -82,9 +82,10 @@ def test_a_pickle_is_never_loaded(chain: Path, tmp_path: Path) -> None:
 def test_missing_parts_and_unknown_names_say_what_to_do(chain: Path, tmp_path: Path, tiny_set: Path) -> None:
     with pytest.raises(PrerequisiteError, match="Cure"):
         load_encoder(str(tmp_path))
+    spec = distillation(chain, tiny_set, steps=1)
     with pytest.raises(SpecError, match="jensen_shannon"):
-        pick_divergence("jensen_shanon")
-    spec = distillation(chain, tiny_set, steps=1).model_copy(update={"teacher": tmp_path})
+        distil(spec.model_copy(update={"divergence": DivergenceSpec(name="jensen_shanon")}))
+    spec = spec.model_copy(update={"teacher": tmp_path})
     with pytest.raises(PrerequisiteError, match="lacks"):
         distil(spec)
 
@@ -102,7 +103,7 @@ def test_missing_parts_and_unknown_names_say_what_to_do(chain: Path, tmp_path: P
 def test_numbers_that_do_not_fit_are_refused_before_the_first_step(
     change: dict[str, dict[str, object]], told: str, chain: Path, tiny_set: Path
 ) -> None:
-    base = distillation(chain, tiny_set, steps=1, out="refused").model_dump(mode="json")
+    base = distillation(chain, tiny_set, steps=1, out="refused").model_dump(mode="json", exclude_defaults=True)
     spec = type(distillation(chain, tiny_set, steps=1)).model_validate({**base, **change})
     with pytest.raises(SpecError, match=told):
         distil(spec)
@@ -110,7 +111,7 @@ def test_numbers_that_do_not_fit_are_refused_before_the_first_step(
 
 
 def test_teachers_samples_may_stand_for_the_data(chain: Path, tiny_set: Path) -> None:
-    base = distillation(chain, tiny_set, steps=2, out="from-teacher").model_dump(mode="json")
+    base = distillation(chain, tiny_set, steps=2, out="from-teacher").model_dump(mode="json", exclude_defaults=True)
     spec = type(distillation(chain, tiny_set, steps=1)).model_validate(
         {
             **base,

@@ -16,7 +16,7 @@ _FILES = ("student/unet/diffusion_pytorch_model.safetensors", "student/qcgen_stu
 
 
 def write_job(chain: Path, tiny_set: Path, out: Path, **changes: object) -> Path:
-    spec = distillation(chain, tiny_set, steps=STEPS).model_dump(mode="json")
+    spec = distillation(chain, tiny_set, steps=STEPS).model_dump(mode="json", exclude_defaults=True)
     out.mkdir(parents=True, exist_ok=True)
     job = out / "job.yaml"
     fast = {"checkpoint_every": 2, "out": str(out), "monitor": {"every": 1, "probe_every": 4}}

@@ -1,11 +1,15 @@
 """Forward Kullback-Leibler divergence, KL(teacher || student)."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
+from qcgen.distill.protocol import Facts
 
+
+@dataclass(frozen=True, slots=True)
 class ForwardKl:
     """f(r) = r ln r, h(r) = r: mode-covering, high variance.
 
@@ -13,11 +17,16 @@ class ForwardKl:
     """
 
     name: ClassVar[str] = "forward_kl"
-    needs_ratio: ClassVar[bool] = True
-    mode_seeking: ClassVar[bool] = False
+    facts: ClassVar[Facts] = Facts(
+        generator="r*log(r)",
+        weight="r",
+        tilt=1.0,
+        limits=(0.0, float("inf")),
+        bound=float("inf"),
+    )
 
-    def f(self, ratio: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        return ratio * ratio.log()
+    def perspective(self, log_p: Float[Tensor, "*n"], log_q: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        return log_p.exp() * (log_p - log_q) - log_p.exp() + log_q.exp()
 
-    def weight(self, log_ratio: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    def weight(self, log_ratio: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         return log_ratio.exp()

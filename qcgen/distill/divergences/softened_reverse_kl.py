@@ -1,12 +1,17 @@
-"""Softened reverse Kullback-Leibler divergence."""
+"""Softened reverse Kullback-Leibler divergence, 4 KL((p + q) / 2 || p): what a non-saturating GAN minimises."""
 
+import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from qcgen.distill.protocol import Facts
 
+
+@dataclass(frozen=True, slots=True)
 class SoftenedReverseKl:
     """f(r) = 2 (r + 1) ln(1/2 + 1/(2 r)), h(r) = 2 / (1 + r): more mode-seeking than reverse KL.
 
@@ -14,11 +19,17 @@ class SoftenedReverseKl:
     """
 
     name: ClassVar[str] = "softened_reverse_kl"
-    needs_ratio: ClassVar[bool] = True
-    mode_seeking: ClassVar[bool] = True
+    facts: ClassVar[Facts] = Facts(
+        generator="2*(r + 1)*log((r + 1)/(2*r))",
+        weight="2/(1 + r)",
+        tilt=-0.5,
+        limits=(2.0, 0.0),
+        bound=float("inf"),
+    )
 
-    def f(self, ratio: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-        return 2 * (ratio + 1) * (0.5 + 0.5 / ratio).log()
+    def perspective(self, log_p: Float[Tensor, "*n"], log_q: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+        return 4 * log_m.exp() * (log_m - log_p) + 2 * (log_p.exp() - log_q.exp())
 
-    def weight(self, log_ratio: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    def weight(self, log_ratio: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         return 2 * torch.sigmoid(-log_ratio)

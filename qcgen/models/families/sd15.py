@@ -14,11 +14,15 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import ModelRef
 from qcgen.models.autoencoder import PatchAutoencoder
 from qcgen.models.noising import read_noising
+from qcgen.models.pickles import WEIGHTS, refuse_pickles
 from qcgen.models.protocol import Noising
+
+# Without accelerate diffusers would load the slow way anyhow, after a warning.
+_LOCAL = {"local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False}
 
 
 class UnetTeacher(nn.Module):
@@ -130,8 +134,8 @@ class Sd15Student:
         self.ref, self.device, self.dtype = ref, device, dtype
         self.schedule = parts.schedule
         self.t_init = facts["t_init"]
-        self.unet = parts.load_unet(device).requires_grad_(False).eval().to(dtype)
-        self.vae = parts.load_vae(device).to(dtype).to(memory_format=torch.channels_last)
+        self.unet = parts.load_unet(device, dtype).requires_grad_(False).eval()
+        self.vae = parts.load_vae(device, dtype).to(memory_format=torch.channels_last)
         self.text = TextTower(parts.tokenizer, parts.text_encoder, device)
         side = self.unet.config.sample_size
         self.latent_shape = (self.unet.config.in_channels, side, side)
@@ -180,24 +184,22 @@ class Parts:
             raise PrerequisiteError(
                 f"{root}: lacks {', '.join(missing)}. Cure: give a complete folder in diffusers format."
             )
-        for name in ("unet", "vae", "text_encoder"):
-            _refuse_pickles(paths[name])
+        for name in WEIGHTS:
+            refuse_pickles(paths[name])
         return cls(root=root, **paths)
 
     @property
     def schedule(self) -> Noising:
         return read_noising(self.scheduler)
 
-    def load_unet(self, device: str) -> UNet2DConditionModel:
-        unet = UNet2DConditionModel.from_pretrained(
-            self.unet, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-        )
+    def load_unet(self, device: str, dtype: torch.dtype = torch.float32) -> UNet2DConditionModel:
+        unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=dtype, **_LOCAL)
         return plain_attention(unet).to(device)
 
-    def load_vae(self, device: str) -> AutoencoderKL | PatchAutoencoder:
+    def load_vae(self, device: str, dtype: torch.dtype = torch.float32) -> AutoencoderKL | PatchAutoencoder:
         named = json.loads((self.vae / "config.json").read_text()).get("_class_name")
         kind = PatchAutoencoder if named == "PatchAutoencoder" else AutoencoderKL
-        vae = kind.from_pretrained(self.vae, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32)
+        vae = kind.from_pretrained(self.vae, torch_dtype=dtype, **_LOCAL)
         return vae.requires_grad_(False).eval().to(device)
 
 
@@ -207,16 +209,3 @@ def plain_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     if not torch.cuda.is_available():
         unet.set_attn_processor(AttnProcessor())
     return unet
-
-
-def _refuse_pickles(folder: Path) -> None:
-    if any(folder.glob("*.safetensors")):
-        return
-    pickled = [
-        path.name for path in sorted(folder.iterdir()) if path.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-    ]
-    if pickled:
-        raise SpecError(
-            f"{folder}: {', '.join(pickled)} is a pickle and is never loaded. Cure: convert it to safetensors."
-        )
-    raise PrerequisiteError(f"{folder}: holds no .safetensors weights. Cure: copy the complete folder.")

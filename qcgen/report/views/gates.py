@@ -12,6 +12,7 @@ _STATES = {
     Severity.WARN: (1, Mark("warn", "Needs a look")),
     Severity.INFO: (2, Mark("good", "In order")),
 }
+_LEARNING = Mark("none", "Learning")
 
 
 class Gates:
@@ -33,7 +34,9 @@ class Gates:
             )
             rows = tuple(
                 (
-                    _STATES[gate.severity][1],
+                    _LEARNING
+                    if gate.severity is Severity.INFO and gate.threshold is None
+                    else _STATES[gate.severity][1],
                     words.plain(gate.kind.removeprefix("gate_")),
                     gate.message,
                     Number(gate.value, "" if gate.value is None else words.number(gate.value)),

@@ -1,0 +1,5 @@
+"""Set metrics: one file each, found by name.
+
+A file holds one public class that follows `protocol.SetMetric`; it may import torchmetrics, scipy and `qcgen.qc`, but
+no other metric. `qcgen eval` then prints its numbers with n, seed and error, and the conformance tests run on it.
+"""
