@@ -123,7 +123,7 @@ def test_teachers_samples_may_stand_for_the_data(chain: Path, tiny_set: Path) ->
 
 
 def test_the_averaged_student_is_measured_while_it_is_distilled(chain: Path, tiny_set: Path) -> None:
-    base = distillation(chain, tiny_set, steps=2, out="measured").model_dump(mode="json")
+    base = distillation(chain, tiny_set, steps=2, out="measured").model_dump(mode="json", exclude_defaults=True)
     spec = type(distillation(chain, tiny_set, steps=1)).model_validate(
         {**base, "eval": {"every": 1, "n": 100, "clip": str(chain / "clip")}}
     )
