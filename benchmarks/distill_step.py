@@ -104,19 +104,19 @@ def measure(steps: int, *, batch: int = 32, updates: int = 2) -> dict[str, objec
     parts = Parts.find(resolve_model(TEACHER).folder)
     with tempfile.TemporaryDirectory() as folder:
         trainer = build(Path(folder), parts, batch=batch, updates=updates)
-        trainer._turn()
+        trainer.turn()
         plain_step(trainer)
         before = trainer.clock.seconds()
         ours, plain, wall = [], [], 0.0
         for _ in range(steps):
             began_s = time.perf_counter()
-            ours.append(_seconds(trainer._turn))
+            ours.append(_seconds(trainer.turn))
             wall += time.perf_counter() - began_s
             plain.append(_seconds(lambda: plain_step(trainer)))
         spent = {name: value - before.get(name, 0.0) for name, value in trainer.clock.seconds().items()}
         step_s = sum(ours) / steps
         defaults = DistillSpec.model_fields
-        checkpoint_s = _seconds(trainer._save)
+        checkpoint_s = _seconds(trainer.save)
         probe_s = _probe_seconds(trainer)
         every = int(defaults["checkpoint_every"].default)
         probe_every = int(defaults["monitor"].default.probe_every)
@@ -142,11 +142,11 @@ def _probe_seconds(trainer: Trainer) -> float:
     trainer.spec = trainer.spec.model_copy(
         update={"monitor": trainer.spec.monitor.model_copy(update={"probe_every": 1})}
     )
-    probing = _seconds(trainer._turn)
+    probing = _seconds(trainer.turn)
     trainer.spec = trainer.spec.model_copy(
         update={"monitor": trainer.spec.monitor.model_copy(update={"probe_every": 10**6})}
     )
-    return max(probing - _seconds(trainer._turn), 0.0)
+    return max(probing - _seconds(trainer.turn), 0.0)
 
 
 def _seconds(work: Callable[[], None]) -> float:

@@ -38,7 +38,7 @@ def training_shown(name: str, steps: int) -> Iterator[Tell]:
     from rich.console import Console
     from rich.live import Live
 
-    board = _Board(name, steps)
+    board = Board(name, steps)
     with Live(board.table(), console=Console(stderr=True), auto_refresh=False) as live:
 
         def tell(event: Mapping[str, object]) -> None:
@@ -48,7 +48,7 @@ def training_shown(name: str, steps: int) -> Iterator[Tell]:
         yield tell
 
 
-class _Board:
+class Board:
     """The newest number of each kind, the time left, and the last decisions."""
 
     def __init__(self, name: str, steps: int) -> None:

@@ -1,8 +1,8 @@
 """How many fake-score updates a student step needs: the lag is measured, not guessed.
 
 Linear model: the fake score removes a share beta of its lag between two student steps, and the student moves by a share
-rate of what the fake score shows. The two do not chase each other in circles while rate <= (1 - sqrt(1 - beta))^2 /
-beta.
+rate of what the fake score shows. They do not chase each other in circles while
+rate <= (1 - sqrt(1 - beta))^2 / beta.
 """
 
 import math

@@ -108,19 +108,20 @@ class Trainer:
             try:
                 self.hooks.check()
             except PausedError:
-                self._save()
+                self.save()
                 raise
-            self._turn()
+            self.turn()
         return self._outcome()
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """One turn of the present stage: a student step with its critic updates in `matching`."""
         turns = {"pairs": self._pairs_turn, "warmup": self._warmup_turn, "matching": self._matching_turn}
         before = self.stage
         turns[self.stage]()
         self.mark += 1
         # At the border of two stages as well: there is always a state to go back to.
         if self.mark % self.spec.checkpoint_every == 0 or self.stage != before:
-            self._save()
+            self.save()
 
     def _pairs_turn(self) -> None:
         numbers = regress(self.spec, self.networks, self.material, self.generator, step=self.step, clock=self.clock)
@@ -175,7 +176,9 @@ class Trainer:
             self._go_back(fault)
             return
         self.step += 1
-        ended = "the last step" if self.step == spec.optim.steps else self._evaluated()
+        ended = self._evaluated()
+        if self.step == spec.optim.steps:
+            ended = "the last step"
         if ended is not None:
             self.stage, self.reason = "done", ended
 
@@ -267,7 +270,7 @@ class Trainer:
         self.mark -= 1
         facts = {"reason": fault, "retry": retry, "rate_scale": now.rate_scale, "fake_updates": self.lag.updates}
         self._event("rollback", facts, mark=self.mark + 1)
-        self._save(mark=self.mark + 1, rotate=False)
+        self.save(mark=self.mark + 1, rotate=False)
 
     def _outcome(self) -> Outcome:
         best = best_of(self.guard.evaluations)
@@ -280,7 +283,8 @@ class Trainer:
         self._event("end", {"reason": self.reason, "exported_step": step})
         return Outcome(self.networks.averaged_student, step, self.reason)
 
-    def _save(self, *, mark: int | None = None, rotate: bool = True) -> None:
+    def save(self, *, mark: int | None = None, rotate: bool = True) -> None:
+        """Write a checkpoint of the state before the next turn; `rotate` as in `Checkpoints.save`."""
         with self.clock.stage("checkpoint"):
             self._saved_mark = self.mark if mark is None else mark
             state = {**self.state_dict(), "mark": self._saved_mark}

@@ -17,6 +17,7 @@ from qcgen.pipeline.evaluate import estimate
 from qcgen.qc.registry import make_metrics
 
 _REAL = 2000
+_LEAST = 32
 _BATCH = 64
 _METRICS = ("frechet", "manifold")
 
@@ -27,10 +28,8 @@ class InLoop:
     def __init__(self, spec: DistillSpec, parts: Parts, data: ImageSet, material: Material, *, device: str) -> None:
         rng = np.random.default_rng(spec.seed)
         rows = data.rows(held_out=False)
-        if len(rows) < 100:
-            raise SpecError(
-                f"eval.every: needs at least 100 pictures to compare with (got {len(rows)}). Cure: every: 0."
-            )
+        if len(rows) < _LEAST:
+            raise SpecError(f"eval.every: needs {_LEAST} pictures to compare with (got {len(rows)}). Cure: every: 0.")
         generator = torch.Generator().manual_seed(spec.seed)
         self._noise = stack_noise([int(seed) for seed in rng.integers(2**32, size=spec.eval.n)], material.shape)
         self._caption = material.draw_captions(spec.eval.n, generator)

@@ -182,8 +182,7 @@ def test_a_line_that_a_kill_left_broken_is_skipped_and_the_next_one_is_whole(tmp
     spec = make_spec(tmp_path)
     make_trainer(spec).run()
     log = spec.out / "events.jsonl"
-    count = len(read_events(log))
     with log.open("a") as file:
         file.write('{"event": "step", "st')
     make_trainer(spec).run()
-    assert len(read_events(log)) > count
+    assert [event["event"] for event in read_events(log)][-3:] == ["step", "resume", "end"]

@@ -1,6 +1,7 @@
 """The whole chain on a tiny image set: CLIP, autoencoder, teacher, distillation, a student that the engine loads."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from qcgen.core.distillspec import DivergenceSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.events import EVENTS_FILE, read_events, rows_of
 from qcgen.models.embedded import load_encoder, load_student
 from qcgen.models.find import resolve_model
 from tests.train.tinychain import distil, distillation
@@ -118,3 +120,17 @@ def test_teachers_samples_may_stand_for_the_data(chain: Path, tiny_set: Path) ->
         }
     )
     assert (distil(spec) / "unet" / "diffusion_pytorch_model.safetensors").is_file()
+
+
+def test_the_averaged_student_is_measured_while_it_is_distilled(chain: Path, tiny_set: Path) -> None:
+    base = distillation(chain, tiny_set, steps=2, out="measured").model_dump(mode="json", exclude_defaults=True)
+    spec = type(distillation(chain, tiny_set, steps=1)).model_validate(
+        {**base, "eval": {"every": 1, "n": 100, "clip": str(chain / "clip")}}
+    )
+    distil(spec)
+    rows = rows_of(read_events(spec.out / EVENTS_FILE), "evaluation")
+    assert [row["step"] for row in rows] == [1, 2]
+    row = rows[-1]
+    assert row["n"] == 100
+    assert all(math.isfinite(float(str(row[key]))) for key in ("distance", "error", "precision", "recall"))
+    assert (spec.out / "best.safetensors").is_file()
