@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json as jsonlib
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -165,7 +166,7 @@ def _read_scales(text: str | None) -> tuple[float, ...]:
         scales = tuple(float(part) for part in text.split(","))
     except ValueError:
         scales = ()
-    if not scales or min(scales) < 1:
+    if not scales or not all(1 <= scale < math.inf for scale in scales):
         raise SpecError(f"--guidance: must be numbers of at least 1 (got {text!r}). Cure: --guidance 1.5,2,3")
     return scales
 

@@ -60,7 +60,10 @@ def write_facts(folder: Path, evaluation: Evaluation | None, sheet: Sheet | None
     """
     path = folder / CARD_FILE
     if not path.is_file():
-        raise SpecError(f"{folder}: has no {CARD_FILE}. Cure: publish the model first (qcgen.pipeline.publish).")
+        raise SpecError(
+            f"{folder}: has no {CARD_FILE}. Cure: write one with name, kind, licence and lineage, like those of the "
+            "embedded models."
+        )
     body = json.loads(path.read_text(encoding="utf-8"))
     if evaluation is not None:
         body["measures"] = to_json(evaluation, repeated=False)

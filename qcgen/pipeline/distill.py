@@ -127,6 +127,10 @@ def _read_material(spec: DistillSpec, parts: Parts, data: ImageSet) -> Material:
     names = sorted(set(data.captions))
     order = {name: i + 1 for i, name in enumerate(names)}
     made = load_file(latents)
+    if "weights" not in made:
+        raise PrerequisiteError(
+            f"{latents}: holds no weights of its rows. Cure: delete it and train the teacher again."
+        )
     if len(made["weights"]) != len(rows):
         raise SpecError(
             f"captions: must be the set that the teacher was trained on (got {len(rows)} rows, its latents have "

@@ -123,7 +123,10 @@ def read_evaluation(path: Path) -> Evaluation:
     """
     if not path.is_file():
         raise SpecError(f"{path}: no such file. Cure: qcgen eval MODEL --data NPZ --out {path}")
-    return parse_evaluation(path.read_bytes(), str(path))
+    text = path.read_bytes()
+    if b'"sweep"' in text[:200]:
+        raise SpecError(f"{path}: holds a sweep of guidances. Cure: qcgen eval with one --guidance.")
+    return parse_evaluation(text, str(path))
 
 
 def parse_evaluation(text: bytes | str, where: str) -> Evaluation:

@@ -15,12 +15,6 @@ APPAREL_DATA = Lineage("trained_on", "clothing-dataset (alexeygrigorev), commit 
 _ROWS_KEPT = 60
 
 
-def publish_clip(trained: Path, folder: Path, measures: Mapping[str, object]) -> None:
-    """Copy an open_clip folder made by `run_training` and write its card."""
-    _copy(trained, folder, ["open_clip_config.json", "open_clip_model.safetensors", "bpe.txt.gz"])
-    write_card(folder, kind="clip", lineage=[APPAREL_DATA], measures=measures)
-
-
 def publish_student(distilled: Path, folder: Path, *, teacher: str, measures: Mapping[str, object]) -> None:
     """Copy a student folder made by `run_distillation` and write its card."""
     _copy(distilled, folder, ["unet", "vae", "scheduler", "text_encoder", "tokenizer", "qcgen_student.json"])

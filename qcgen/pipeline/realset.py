@@ -55,7 +55,8 @@ def real_columns(
             show,
         )
 
-    columns = _cached(cache, f"real-{data_sha256[:20]}-{encoder.digest[:20]}-{VERSION}", described)
+    version = f"{VERSION}.{ColourMatch.version}"
+    columns = _cached(cache, f"real-{data_sha256[:20]}-{encoder.digest[:20]}-{version}", described)
     if autoencoder is not None:
         encode = autoencoder.encode
         latents = _cached(

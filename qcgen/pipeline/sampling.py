@@ -13,6 +13,7 @@ from qcgen.generate.noise import stack_noise
 from qcgen.models.card import digest
 from qcgen.models.families.sd15 import Parts, TextTower
 from qcgen.models.find import STUDENT_FILE
+from qcgen.models.noising import Schedule
 from qcgen.models.protocol import Student
 
 
@@ -97,6 +98,11 @@ def sample_teacher(ref: ModelRef, *, steps: int, guidance_scale: float, device: 
     """DPM-Solver++ (2M), `steps` calls with and without the caption."""
     parts = Parts.find(ref.folder)
     unet, vae, schedule = parts.load_unet(device).eval(), parts.load_vae(device), parts.schedule
+    if not isinstance(schedule, Schedule):
+        raise SpecError(
+            f"MODEL: {ref.name} is a flow or EDM teacher; only variance-preserving ones can be sampled here. "
+            "Cure: measure the student that was distilled from it."
+        )
     text = TextTower(parts.tokenizer, parts.text_encoder, device)
     empty = text.embed([""])
     side = unet.config.sample_size

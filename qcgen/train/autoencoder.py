@@ -25,6 +25,8 @@ class AutoencoderTask:
         self.rows = torch.from_numpy(data.rows(held_out=False))
         self.vae = self._start() if spec.init is None else _read(spec.init)
         self.vae.analysis.requires_grad_(False)
+        if spec.samples is not None and not spec.samples.is_file():
+            raise PrerequisiteError(f"samples: {spec.samples} is missing. Cure: run its distillation first.")
         self.samples = None if spec.samples is None else cast(dict[str, Tensor], load_state(spec.samples))["x_0"]
         self.linear_db = self._psnr(self.vae)
         # The encoder is final now: a teacher may start on its latents while the refiner trains.

@@ -57,7 +57,11 @@ class TeacherTask:
                 for _ in range(self.spec.augmentations)
             ]
             save_file({"latents": torch.stack(rounds).half(), "weights": self.weights}, cache)
-        return load_file(cache)["latents"], channels
+        made = load_file(cache)
+        if not torch.equal(made["weights"], self.weights):
+            # The job's balance has changed; a distillation reads the weights from here.
+            save_file({"latents": made["latents"], "weights": self.weights}, cache)
+        return made["latents"], channels
 
     @torch.no_grad()
     def _encode_part(self, vae: PatchAutoencoder, rows: Tensor, generator: torch.Generator) -> Tensor:

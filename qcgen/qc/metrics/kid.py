@@ -31,7 +31,7 @@ class KernelDistance:
 
     def __init__(self) -> None:
         with warnings.catch_warnings():
-            # It warns that it keeps all features; they are a few kB a picture's thousand.
+            # It warns that it keeps all features; they are about a kB a picture.
             warnings.simplefilter("ignore", UserWarning)
             self._metric = KernelInceptionDistance(
                 feature=nn.Identity(), subsets=50, gamma=1.0, coef=1.0, reset_real_features=False
