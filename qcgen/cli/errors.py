@@ -52,7 +52,9 @@ def _translate(error: BaseException) -> QcgenError | None:
     if isinstance(error, QcgenError):
         return error
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return PausedError("Stopped. What was recorded is kept. Cure: start the same command again to resume.")
+        return PausedError(
+            "Stopped. What was recorded is kept. Cure: start the same command again (qcgen distill: with --resume)."
+        )
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" ({error.filename})" if error.filename else ""
         return PausedError(f"The disk is full{where}. Cure: free some space, then start the same command again.")

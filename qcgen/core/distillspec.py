@@ -201,7 +201,7 @@ class StopSpec(Frozen):
 
 
 class DistillSpec(Frozen):
-    """A distillation job: `teacher` is a folder made by `qcgen train` (with its latents) or `embedded:NAME`."""
+    """A distillation job: `teacher` is a folder made by `qcgen train`, with its latents."""
 
     version: Literal[1]
     name: str

@@ -64,12 +64,15 @@ def read_image_set(path: Path, *, held_out_share: float = 0.12) -> ImageSet:
         with np.load(path, allow_pickle=False) as packed:
             missing = [name for name in _FIELDS if name not in packed.files]
             if missing:
-                raise SpecError(f"{path}: lacks the fields {', '.join(missing)}. Cure: see the datasheet of the set.")
+                lacking = ", ".join(missing)
+                raise SpecError(
+                    f"{path}: lacks the fields {lacking}. Cure: docs/evaluation.md describes the image set."
+                )
             fields = {name: packed[name] for name in _FIELDS}
         images = _decode(fields["webp"].tobytes(), fields["offsets"])
     except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         # numpy gives an array without `files` for an .npy, zipfile a BadZipFile for a torn archive, Pillow an OSError.
-        raise SpecError(f"{path}: cannot be read ({error}). Cure: copy the file again; see its datasheet.") from error
+        raise SpecError(f"{path}: cannot be read ({error}). Cure: copy the file again.") from error
     captions = tuple(str(text) for text in fields["caption"])
     colours = tuple(str(name) for name in fields["colour"])
     return ImageSet(

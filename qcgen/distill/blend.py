@@ -63,11 +63,6 @@ class Blend:
     at: tuple[float, ...]
     shares: tuple[tuple[float, ...], ...]
 
-    @property
-    def needs_ratio(self) -> bool:
-        """Whether any part's weight depends on r; where none does this is plain distribution matching."""
-        return any(part.facts.needs_ratio for part in self.parts)
-
     def weight(
         self, log_ratio: Float[Tensor, " b"], *, progress: float, log_snr: Float[Tensor, " b"]
     ) -> Float[Tensor, " b"]:
@@ -85,11 +80,6 @@ class Blend:
         weights = torch.stack([part.weight(log_ratio.double()) for part in self.parts], dim=-1)
         # A part without a share counts nothing even where its weight is beyond all numbers.
         return torch.where(shares > 0, shares * weights, 0.0).sum(-1).to(log_ratio.dtype)
-
-    def at_point(self, index: int) -> Mixture:
-        """The mixture at one of the schedule's points."""
-        held = [(share, part) for share, part in zip(self.shares[index], self.parts, strict=True) if share > 0]
-        return Mixture(tuple(share for share, _ in held), tuple(part for _, part in held))
 
     def describe(self) -> str:
         """In words, for logs and cards."""

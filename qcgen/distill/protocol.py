@@ -26,21 +26,6 @@ class Facts:
     limits: tuple[float, float]
     bound: float
 
-    @property
-    def needs_ratio(self) -> bool:
-        """Whether the weight depends on r at all."""
-        return self.tilt != 0 or self.limits != (1.0, 1.0)
-
-    @property
-    def mode_seeking(self) -> bool:
-        """Whether the weight, near equality, does not grow with the teacher's share; else it is mode-covering."""
-        return self.tilt <= 0
-
-    @property
-    def bounded(self) -> bool:
-        """Whether D_f saturates: modes of the teacher that are far from every sample stop mattering."""
-        return self.bound != float("inf")
-
 
 class Divergence(Protocol):
     """D_f(p || q) = E_q[f(r)] with r = p / q = p_teacher / p_student, f convex, f(1) = f'(1) = 0, f''(1) = 1.

@@ -60,8 +60,10 @@ class RatioEstimator:
         return Ratio(log_ratio, trust, bins, (raw != log_ratio).float().mean().item())
 
     def collect_fake(self, logits: Float[Tensor, " b"], level: Float[Tensor, " b"]) -> None:
-        """Logits of student samples in the discriminator's step, one micro-batch."""
-        logits = logits.detach().double()
+        """Logits of student samples in the discriminator's step, one micro-batch; those that are not finite count
+        nowhere, since a running sum would never forget them."""
+        finite = logits.detach().isfinite()
+        logits, level = logits.detach()[finite].double(), level[finite]
         raw = logits - self.mean_ratio().log().to(logits.device)[self.bin_of(level)]
         clipped = self._clip(raw)
         values = {
@@ -76,8 +78,9 @@ class RatioEstimator:
         self._critic.collect(self.bin_of(level), values)
 
     def collect_real(self, logits: Float[Tensor, " b"], level: Float[Tensor, " b"]) -> None:
-        """Logits of data in the discriminator's step, one micro-batch."""
-        logits = logits.detach().double()
+        """Logits of data in the discriminator's step, one micro-batch; those that are not finite count nowhere."""
+        finite = logits.detach().isfinite()
+        logits, level = logits.detach()[finite].double(), level[finite]
         values = {
             "real_count": torch.ones_like(logits),
             "inverse_ratio": (-logits).clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT).exp(),
@@ -89,14 +92,15 @@ class RatioEstimator:
 
     def collect_student(self, ratio: Ratio, *, weight: Float[Tensor, " b"], distance: Float[Tensor, " b"]) -> None:
         """h(r) and the normaliser's distances in the student's step, one micro-batch."""
-        weight = weight.detach().double()
+        finite = weight.detach().isfinite() & distance.isfinite()
+        weight, distance = weight.detach()[finite].double(), distance[finite]
         values = {
             "count": torch.ones_like(weight),
             "weight": weight,
             "weight_square": weight.square(),
             "distance": distance,
         }
-        self._student.collect(ratio.bins, values)
+        self._student.collect(ratio.bins[finite], values)
 
     def commit_critic(self) -> None:
         """End of a discriminator step: all micro-batches of all ranks count at once."""

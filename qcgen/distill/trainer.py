@@ -163,9 +163,9 @@ class Trainer:
             clock=self.clock,
         )
         with self.clock.stage("monitor"):
-            facts = step_facts(
-                report.x_0, step=self.step, grad_norm=report.numbers["grad_norm"], loss=numbers["fake_loss"]
-            )
+            # The student's gradient is cleaned before the backward pass: what was not finite shows in these.
+            seen = numbers["fake_loss"] + numbers["d_loss"] + report.numbers["generator_norm"]
+            facts = step_facts(report.x_0, step=self.step, grad_norm=report.numbers["grad_norm"], loss=seen)
             fault = self.guard.fault(facts, self.yardstick.reference)
             if probing:
                 numbers |= self._probe(report, batch, losses)

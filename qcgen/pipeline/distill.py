@@ -71,7 +71,7 @@ def run_distillation(
     if checkpoints.exists():
         checkpoints.load()
     unet = parts.load_unet(device)
-    with listen() as stop:
+    with listen("qcgen distill JOB --resume") as stop:
         if spec.pairs.count:
             say(f"{spec.pairs.count} pairs by the teacher's solver")
             material = replace(
@@ -154,6 +154,9 @@ def _check_sizes(spec: DistillSpec, material: Material) -> None:
             f"from batch {spec.optim.batch}, {spec.ratio.bins} bins, ema {spec.ratio.ema:g}). "
             f"Cure: fewer bins, a larger batch, or a larger ratio.ema."
         )
+    low, high = spec.ratio.clip
+    if not 0 < low < 1 < high:
+        problems.append(f"ratio.clip: must be 0 < low < 1 < high (got [{low:g}, {high:g}]). Cure: [0.1, 20].")
     if spec.optim.batch % spec.optim.accumulate:
         problems.append(
             f"optim.accumulate: must divide optim.batch {spec.optim.batch} (got {spec.optim.accumulate}). Cure: 1."

@@ -16,26 +16,25 @@ class InterruptedRunError(PausedError):
 
 
 class Stop:
-    """Whether a signal came."""
+    """Whether a signal came; `again` is what resumes the work."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: str) -> None:
         self._name: str | None = None
+        self._again = again
 
     def check(self) -> None:
         """Raise `InterruptedRunError` if it did."""
         if self._name:
-            raise InterruptedRunError(
-                f"Stopped by {self._name}. What was recorded is kept. Cure: start the same command again to resume."
-            )
+            raise InterruptedRunError(f"Stopped by {self._name}. What was recorded is kept. Cure: {self._again}.")
 
     def request(self, name: str) -> None:
         self._name = name
 
 
 @contextmanager
-def listen() -> Iterator[Stop]:
+def listen(again: str = "start the same command again to resume") -> Iterator[Stop]:
     """Catch the signals while the block runs; outside the main thread, where Python allows no handlers, none."""
-    stop = Stop()
+    stop = Stop(again)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return

@@ -14,6 +14,7 @@ from qcgen.data.imageset import ImageSet
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.sampling import Autoencoder
 from qcgen.qc.describe import VERSION, describe, describe_latents, nearest_distance
+from qcgen.qc.detectors.colour_match import ColourMatch
 from qcgen.qc.protocol import Batch, Columns
 
 Show = Callable[[int, int], None]
