@@ -123,6 +123,10 @@ class GanSpec(Frozen):
     features: Literal["teacher", "fake"] = "teacher"
     data: Literal["real", "teacher", "both"] = "real"
 
+    def pulls_at(self, progress: float) -> bool:
+        """Whether the adversarial term is on (stage B) at this share of the steps."""
+        return self.weight > 0 and progress >= self.start
+
 
 class FakeSpec(Frozen):
     """The fake score: its learning rate, and its updates per student step.

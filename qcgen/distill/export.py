@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from diffusers import LCMScheduler, UNet2DConditionModel
-from torch import Tensor
 
 from qcgen.models.families.sd15 import Parts
 from qcgen.models.noising import Schedule
@@ -36,18 +35,12 @@ def truncated_scheduler(schedule: Schedule, t_init: int) -> LCMScheduler:
     """One step from `t_init` to x_0, and no other number of steps."""
     return LCMScheduler(
         num_train_timesteps=t_init + 1,
-        trained_betas=betas(schedule)[: t_init + 1].tolist(),
+        trained_betas=schedule.betas[: t_init + 1].tolist(),
         prediction_type=schedule.prediction,
         original_inference_steps=1,
         clip_sample=False,
         set_alpha_to_one=True,
     )
-
-
-def betas(schedule: Schedule) -> Tensor:
-    """The betas whose running product is the schedule's alphas_cumprod."""
-    previous = torch.cat([torch.ones(1, dtype=torch.float64), schedule.alphas_cumprod[:-1]])
-    return 1 - schedule.alphas_cumprod / previous
 
 
 def guidance_proof(unet: UNet2DConditionModel, width: int = 8) -> UNet2DConditionModel:

@@ -106,10 +106,6 @@ class Networks:
         """Let the averaged student follow."""
         self.averaged.update_parameters(self._modules["student"])
 
-    def restart_average(self) -> None:
-        """Begin the average anew at the present student."""
-        self.averaged.module.load_state_dict(self._modules["student"].state_dict())
-
     def set_rate(self, name: str, rate: float) -> None:
         for group in self.optimisers[name].param_groups:
             group["lr"] = rate

@@ -46,9 +46,7 @@ def solve(
             "Cure: pairs: {count: 0}."
         )
     solver = DPMSolverMultistepScheduler(
-        trained_betas=(
-            1 - schedule.alphas_cumprod / torch.cat([torch.ones(1).double(), schedule.alphas_cumprod[:-1]])
-        ).tolist(),
+        trained_betas=schedule.betas.tolist(),
         prediction_type=schedule.prediction,
         algorithm_type="dpmsolver++",
         timestep_spacing="trailing",

@@ -64,7 +64,7 @@ def update_student(
         empty: the empty caption's condition, for guidance.
         progress: share of the steps done, 0..1.
     """
-    adversarial = spec.gan.weight > 0 and progress >= spec.gan.start
+    adversarial = spec.gan.pulls_at(progress)
     squares = {"dm_norm": 0.0, "gan_norm": 0.0, "generator_norm": 0.0}
     samples, directions, weights, clipped = [], [], [], 0.0
     for part, blank in zip(parts_of(batch, spec.optim.accumulate), empty.chunk(spec.optim.accumulate), strict=True):

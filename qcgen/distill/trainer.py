@@ -120,7 +120,9 @@ class Trainer:
         turns[self.stage]()
         self.mark += 1
         # At the border of two stages as well: there is always a state to go back to.
-        if self.mark % self.spec.checkpoint_every == 0 or self.stage != before:
+        due = self.mark % self.spec.checkpoint_every == 0 or self.stage != before
+        # A roll-back has just saved this mark; saving it again would push it over the one before.
+        if due and self.mark != self._saved_mark:
             self.save()
 
     def _pairs_turn(self) -> None:
@@ -130,7 +132,6 @@ class Trainer:
         self.step += 1
         if self.step == self.spec.pairs.steps:
             self.networks.fresh_optimiser("student")
-            self.networks.restart_average()
             self.stage, self.step = "warmup", 0
 
     def _warmup_turn(self) -> None:
@@ -231,8 +232,7 @@ class Trainer:
     def _rate(self, progress: float) -> float:
         """Linear warm-up; in stage B a fraction; halved by each roll-back."""
         spec = self.spec
-        adversarial = spec.gan.weight > 0 and progress >= spec.gan.start
-        stage = spec.gan.student_lr if adversarial else 1.0
+        stage = spec.gan.student_lr if spec.gan.pulls_at(progress) else 1.0
         return spec.optim.lr * min(1.0, (self.step + 1) / max(spec.optim.warmup, 1)) * stage * self.guard.rate_scale
 
     def _evaluated(self) -> str | None:

@@ -60,6 +60,12 @@ class Schedule:
     alphas_cumprod: Float[Tensor, " steps"]
     prediction: str
 
+    @property
+    def betas(self) -> Float[Tensor, " steps"]:
+        """The betas whose running product is `alphas_cumprod`, as diffusers' schedulers take them."""
+        previous = torch.cat([torch.ones(1, dtype=torch.float64), self.alphas_cumprod[:-1]])
+        return 1 - self.alphas_cumprod / previous
+
     def coefficients(self, t: Shaped[Tensor, " b"], like: Tensor) -> tuple[Tensor, Tensor]:
         square = self.alphas_cumprod.to(like.device)[t.long()].reshape(-1, *[1] * (like.dim() - 1))
         return square.sqrt().to(like.dtype), (1 - square).sqrt().to(like.dtype)

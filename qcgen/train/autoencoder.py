@@ -28,7 +28,7 @@ class AutoencoderTask:
         if spec.samples is not None and not spec.samples.is_file():
             raise PrerequisiteError(f"samples: {spec.samples} is missing. Cure: run its distillation first.")
         self.samples = None if spec.samples is None else cast(dict[str, Tensor], load_state(spec.samples))["x_0"]
-        self.linear_db = self._psnr(self.vae)
+        self.start_db = self._psnr(self.vae)
         # The encoder is final now: a teacher may start on its latents while the refiner trains.
         self.vae.save_pretrained(spec.out / "vae")
         vae = self.vae.to(memory_format=torch.channels_last)
@@ -139,7 +139,9 @@ class AutoencoderTask:
         assert isinstance(vae, PatchAutoencoder)
         refined_db = self._psnr(vae.eval())
         vae.half().save_pretrained(folder / "vae")
-        return {"n": int(self.data.held_out.sum()), "psnr_linear_db": self.linear_db, "psnr_refined_db": refined_db}
+        # A second stage begins with a refiner that has learned already.
+        start = "psnr_linear_db" if self.spec.init is None else "psnr_start_db"
+        return {"n": int(self.data.held_out.sum()), start: self.start_db, "psnr_refined_db": refined_db}
 
 
 class PatchDiscriminator(nn.Module):

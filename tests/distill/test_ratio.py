@@ -248,3 +248,19 @@ def test_the_state_is_whole_after_saving_and_loading() -> None:
     ratio, other = _exact(0.4), RatioEstimator(RatioSpec(bins=1, ema=0.0))
     other.load_state_dict(ratio.state_dict())
     assert other.table() == ratio.table()
+
+
+def test_a_logit_that_is_not_finite_counts_nowhere_and_is_forgotten() -> None:
+    ratio, clean = RatioEstimator(RatioSpec(bins=2)), RatioEstimator(RatioSpec(bins=2))
+    generator = torch.Generator().manual_seed(2)
+    fake, real = (_gaussian_logits(0.5, 64, generator, real=flag) for flag in (False, True))
+    level = torch.rand(64, generator=generator)
+    sick = fake.clone()
+    sick[3] = torch.nan
+    _feed(ratio, sick, real, level)
+    kept = torch.arange(64) != 3
+    clean.collect_fake(fake[kept], level[kept])
+    clean.collect_real(real, level)
+    clean.commit_critic()
+    torch.testing.assert_close(ratio.mean_ratio(), clean.mean_ratio(), rtol=0, atol=0)
+    assert bool(ratio.mean_ratio().isfinite().all())

@@ -186,3 +186,13 @@ def test_a_line_that_a_kill_left_broken_is_skipped_and_the_next_one_is_whole(tmp
         file.write('{"event": "step", "st')
     make_trainer(spec).run()
     assert [event["event"] for event in read_events(log)][-3:] == ["step", "resume", "end"]
+
+
+def test_a_discriminator_that_is_not_finite_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    trainer = make_trainer(make_spec(tmp_path))
+    with torch.no_grad():
+        next(iter(trainer.networks.discriminator.parameters())).fill_(torch.nan)
+    outcome = trainer.run()
+    # The first checkpoint holds the fault already, so every roll-back comes back to it.
+    assert "were not finite" in outcome.reason
+    assert trainer.guard.retries == trainer.spec.stop.retries + 1

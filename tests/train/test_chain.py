@@ -97,6 +97,7 @@ def test_missing_parts_and_unknown_names_say_what_to_do(chain: Path, tmp_path: P
         ({"optim": {"batch": 4, "steps": 1, "accumulate": 3}}, r"optim\.accumulate: must divide optim\.batch 4"),
         ({"optim": {"batch": 64, "steps": 1}}, "too few pictures for one batch of 64"),
         ({"gan": {"data": "teacher"}, "pairs": {}}, "gan\\.data: teacher needs the teacher's samples"),
+        ({"ratio": {"clip": (20.0, 0.1)}}, r"ratio\.clip: must be 0 < low < 1 < high \(got \[20, 0\.1\]\)"),
         ({"time": {"low": 0.9, "high": 0.5}}, r"time\.low: must be below time\.high"),
     ],
 )
