@@ -1,7 +1,7 @@
-"""Checkpoints of a distillation: the last two, each whole, and what they were made from."""
+"""Checkpoints of a distillation: the last two, each whole, what they were made from, and the best students."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -61,6 +61,32 @@ class Checkpoints:
         ]
         if changed:
             raise SpecError(changed)
+
+
+class BestStudents:
+    """The averaged student of each evaluation that was the best, a file a step.
+
+    A roll-back forgets evaluations, and the best before them counts again: a student stays until no checkpoint's
+    history has it as the best.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, step: int, averaged: Mapping[str, object]) -> None:
+        save_state(self._path(step), dict(averaged))
+
+    def load(self, step: int) -> dict[str, object] | None:
+        """The student of that step, if it was kept."""
+        path = self._path(step)
+        return cast(dict[str, object], load_state(path)) if path.is_file() else None
+
+    def drop_all_but(self, steps: Collection[int]) -> None:
+        for path in set(self._folder.glob("best-*.safetensors")) - {self._path(step) for step in steps}:
+            path.unlink()
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"best-{step}.safetensors"
 
 
 def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:

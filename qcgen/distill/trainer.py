@@ -14,7 +14,7 @@ from qcgen.core.clock import Clock
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PausedError
 from qcgen.core.events import EVENTS_FILE, EventLog
-from qcgen.distill.checkpoint import Checkpoints
+from qcgen.distill.checkpoint import BestStudents, Checkpoints
 from qcgen.distill.critics import fake_loss, update_critics
 from qcgen.distill.guard import Guard
 from qcgen.distill.lag import LagController, Probe
@@ -25,7 +25,6 @@ from qcgen.distill.pairs import regress
 from qcgen.distill.ratio import RatioEstimator
 from qcgen.distill.stop import WINDOW, Measured, best_of
 from qcgen.distill.student import StudentReport, Weighting, update_student
-from qcgen.models.checkpoint import load_state, save_state
 from qcgen.models.protocol import Teacher
 
 Generate = Callable[[Float[Tensor, "b c h w"], Float[Tensor, "b k d"]], Float[Tensor, "b c h w"]]
@@ -88,7 +87,8 @@ class Trainer:
         self.stage = "pairs" if spec.pairs.steps else "warmup"
         self.step = self.mark = self._saved_mark = 0
         self.reason = ""
-        self._best = spec.out / "best.safetensors"
+        self._best_students = BestStudents(spec.out)
+        self._best_of_saved: tuple[int | None, ...] = ()
         self._told: dict[str, float] = {}
         self._told_s = time.monotonic()
 
@@ -246,7 +246,7 @@ class Trainer:
         best = self.guard.measured(measured)
         if best:
             with self.clock.stage("checkpoint"):
-                save_state(self._best, {"step": self.step, "averaged": self.networks.averaged.state_dict()})
+                self._best_students.keep(self.step, self.networks.averaged.state_dict())
         self._event("evaluation", {**numbers, "best": best})
         return self.guard.end()
 
@@ -275,11 +275,10 @@ class Trainer:
     def _outcome(self) -> Outcome:
         best = best_of(self.guard.evaluations)
         step = self.step
-        if best is not None and self._best.is_file():
-            kept = cast(dict[str, object], load_state(self._best))
-            if kept["step"] == best.step:
-                self.networks.averaged.load_state_dict(cast(dict[str, Tensor], kept["averaged"]))
-                step = best.step
+        kept = None if best is None else self._best_students.load(best.step)
+        if best is not None and kept is not None:
+            self.networks.averaged.load_state_dict(cast(dict[str, Tensor], kept))
+            step = best.step
         self._event("end", {"reason": self.reason, "exported_step": step})
         return Outcome(self.networks.averaged_student, step, self.reason)
 
@@ -289,7 +288,17 @@ class Trainer:
             self._saved_mark = self.mark if mark is None else mark
             state = {**self.state_dict(), "mark": self._saved_mark}
             self.checkpoints.save(state, rotate=rotate)
+            self._drop_students(rotate)
         self._event("checkpoint", {}, mark=self._saved_mark)
+
+    def _drop_students(self, rotate: bool) -> None:
+        """Let go of students that are the best of neither checkpoint's history."""
+        best = best_of(self.guard.evaluations)
+        before = self._best_of_saved[-1:] if rotate else self._best_of_saved[:-1]
+        self._best_of_saved = (*before, None if best is None else best.step)
+        # After a start the history of the checkpoint before is not known.
+        if len(self._best_of_saved) == 2:
+            self._best_students.drop_all_but({step for step in self._best_of_saved if step is not None})
 
     def state_dict(self) -> dict[str, object]:
         """Everything that the next step depends on."""

@@ -12,6 +12,7 @@ from qcgen.core.clock import Clock
 from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import Item
 from qcgen.generate.noise import stack_noise
+from qcgen.generate.spread import Spread
 from qcgen.models.protocol import Student
 
 LADDER = (64, 32, 16, 8, 4, 2, 1)
@@ -56,6 +57,7 @@ class Generator:
         self._wanted = batch_size
         self._caps: dict[str, int] = {}
         self._conditions: dict[str, Tensor] = {}
+        self._spread = Spread()
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Embed a shard's prompts, each distinct one once; kept until another set is prepared.
@@ -116,7 +118,7 @@ class Generator:
         while done < count:
             size = min(count - done, self._caps.get(stage, count))
             part = [_pad(value[done : done + size], self._shape(stage, size)) for value in inputs]
-            output = _try_call(network, part)
+            output = _try_call(self._spread, network, part)
             if output is None:
                 self._caps[stage] = self._next_rung(stage, len(part[0]))
                 continue
@@ -160,10 +162,10 @@ def _pad(values: Tensor, shape: int) -> Tensor:
     return values if missing <= 0 else torch.cat([values, values[-1:].expand(missing, *values.shape[1:])])
 
 
-def _try_call(network: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
+def _try_call(spread: Spread, network: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
     """The network's answer, or None when memory was full; the exception, which holds tensors alive, is dropped."""
     try:
-        return network(*inputs)
+        return spread(network, inputs)
     except torch.OutOfMemoryError:
         pass
     except RuntimeError as error:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 from qcgen.core.errors import PausedError, QcgenError, SpecError
 from qcgen.core.types import Item
@@ -53,8 +54,7 @@ def write_file(path: Path, data: bytes) -> None:
     """
     part = path.with_name(path.name + PART)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with _open_below(part) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -62,6 +62,15 @@ def write_file(path: Path, data: bytes) -> None:
     except OSError as error:
         _remove_quietly(part)
         raise explain(error, path) from error
+
+
+def _open_below(path: Path) -> BinaryIO:
+    """The file, new; its folder is made if it is not there (almost always it is)."""
+    try:
+        return path.open("wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
 
 
 def sync_folders(folders: Iterable[Path]) -> None:

@@ -51,8 +51,26 @@ class _Draft:
         )
 
 
+class MadeShard:
+    """A shard whose pictures are made; `finish` waits for their files."""
+
+    def __init__(self, shard: Shard, clock: Clock) -> None:
+        self.shard = shard
+        self._clock = clock
+        self._drafts: list[_Draft] = []
+
+    def add(self, drafts: Iterable[_Draft]) -> None:
+        self._drafts += drafts
+
+    def finish(self) -> list[Produced]:
+        """Every attempt at every item of the shard, by item and attempt; their files are on disk."""
+        with self._clock.stage("wait"):
+            drafts = sorted(self._drafts, key=lambda draft: (draft.item.index, draft.item.attempt))
+            return [draft.finish() for draft in drafts]
+
+
 class ShardWorker:
-    """Makes the pictures of a shard and their files.
+    """Makes the pictures of shards and their files.
 
     Args:
         precise: gives the generator that tries again in float32 what came out non-finite.
@@ -81,33 +99,33 @@ class ShardWorker:
         self._max_attempts = max_attempts
         self._clock = clock
         self._checkpoint = checkpoint
-        self._pending: list[Future[Written]] = []
+        self._open: dict[int, list[Future[Written]]] = {}
+        self._files_of_shard: list[Future[Written]] = []
 
-    def produce(self, shard: Shard) -> list[Produced]:
-        """Every attempt at every item of the shard, by item and attempt; their files are on disk."""
+    def produce(self, shard: Shard) -> MadeShard:
+        """Every attempt at every item of the shard."""
         wave = [self._expansion.item(index) for index in range(shard.start, shard.stop)]
         self._generator.prepare(item.prompt for item in wave)
-        self._pending = []
-        drafts: list[_Draft] = []
+        self._files_of_shard = self._open[shard.number] = []
+        made = MadeShard(shard, self._clock)
         while wave:
             tried = self._try(wave)
-            drafts += tried
+            made.add(tried)
             wave = [
                 self._expansion.item(draft.item.index, draft.item.attempt + 1)
                 for draft in tried
                 if draft.verdict.outcome is Outcome.REJECT and draft.item.attempt < self._max_attempts
             ]
-        drafts.sort(key=lambda draft: (draft.item.index, draft.item.attempt))
-        with self._clock.stage("wait"):
-            return [draft.finish() for draft in drafts]
+        return made
 
-    def settle(self) -> None:
+    def settle(self, shard: Shard) -> None:
         """The shard is recorded: its files are no longer ours to abandon."""
-        self._pending = []
+        del self._open[shard.number]
 
     def abandon(self) -> list[str]:
-        """Wait for the files of an unfinished shard; returns the paths of those that were written."""
-        return [pending.result().image.relpath for pending in self._pending if pending.exception() is None]
+        """Wait for the files of all unrecorded shards; returns the paths of those that were written."""
+        pending = [file for files in self._open.values() for file in files]
+        return [file.result().image.relpath for file in pending if file.exception() is None]
 
     def _try(self, items: Sequence[Item]) -> list[_Draft]:
         drafts: list[_Draft] = []
@@ -137,12 +155,13 @@ class ShardWorker:
             return
         items = [made.items[place] for place in places]
         images = made.images if len(places) == len(made.items) else made.images[places]
+        pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        # Every attempt's file is kept, whatever its verdict: encoders need not wait for the detectors.
+        files = [self._files.submit(item, picture) for item, picture in zip(items, pixels, strict=True)]
+        self._files_of_shard += files
         with self._clock.stage("qc"):
             assessed = self._assess(images, items, extra)
-        pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        for item, picture, (measures, verdict, phash) in zip(items, pixels, assessed, strict=True):
-            file = self._files.submit(item, picture)
-            self._pending.append(file)
+        for item, file, (measures, verdict, phash) in zip(items, files, assessed, strict=True):
             yield _Draft(item, measures, verdict, made.elapsed_s, phash, file)
 
     def _fail(self, item: Item, gen_s: float) -> _Draft:
@@ -152,7 +171,7 @@ class ShardWorker:
 
     def _raise_early(self) -> None:
         """A full disk is known before the shard's end."""
-        for file in self._pending:
+        for file in (file for files in self._open.values() for file in files):
             if file.done() and (error := file.exception()) is not None:
                 raise error
 

@@ -25,11 +25,9 @@ from qcgen.core.types import (
     Item,
     Measure,
     Outcome,
-    Produced,
     Row,
     RunInfo,
     Score,
-    Shard,
     Unscored,
     Verdict,
 )
@@ -38,7 +36,7 @@ from qcgen.generate.pool import FilePool
 from qcgen.generate.write import sync_folders
 from qcgen.govern.provenance import xmp_packet
 from qcgen.models.protocol import ImageTextEncoder, Student
-from qcgen.pipeline.executors.inprocess import work_through
+from qcgen.pipeline.executors.inprocess import Pending, work_through
 from qcgen.pipeline.gates import count, judge_gates
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.progress import Progress
@@ -237,15 +235,16 @@ class _Runner:
         self._say(replace(self.told, phase="work", generated=self.told.generated + made))
         self.stop.check()
 
-    def _commit(self, worker: ShardWorker, shard: Shard, token: int, produced: Sequence[Produced]) -> None:
+    def _commit(self, worker: ShardWorker, made: Pending, token: int) -> None:
         """Files first, then the rows."""
+        shard, produced = made.shard, made.finish()
         with self.clock.stage("write"):
             images = [each.image for each in produced if each.image is not None]
             folders = {(self.folder / image.relpath).parent for image in images}
             sync_folders(folders | {folder.parent for folder in folders})
         with self.clock.stage("store"):
             self.store.record(self.run_info.run_id, shard, token, produced)
-            worker.settle()
+            worker.settle(shard)
         outcomes = [last.verdict.outcome for last in {each.item.index: each for each in produced}.values()]
         told = self.told
         self._say(

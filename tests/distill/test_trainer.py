@@ -1,5 +1,6 @@
 """The loop: exact resume, roll-back, evaluation, pausing, its log and what it is made from."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from qcgen.core.errors import PausedError, SpecError
 from qcgen.core.events import read_events, rows_of
 from qcgen.distill.checkpoint import Checkpoints, flat
+from qcgen.distill.stop import best_of
 from qcgen.distill.trainer import Hooks, Outcome
 from qcgen.models.checkpoint import load_state
 from tests.distill.toynet import make_spec, make_trainer
@@ -99,6 +101,32 @@ def test_the_best_evaluated_student_is_the_one_that_comes_out(tmp_path: Path) ->
     made = outcome.student.denoise(10.0 * torch.ones(1, 2, 1, 1), t, torch.zeros(1, 1, 4))
     torch.testing.assert_close(made, seen[1], rtol=0, atol=0)
     assert [row["best"] for row in rows_of(read_events(spec.out / "events.jsonl"), "evaluation")] == [True, True, False]
+
+
+def test_a_roll_back_brings_the_best_student_of_before_back(tmp_path: Path) -> None:
+    """The best evaluation lies behind the checkpoint that is gone back to, so it is forgotten with its student."""
+    falling, rising = itertools.count(100.0, -1.0), itertools.count(200.0)
+    distances = falling
+    spec = make_spec(tmp_path, eval={"every": 2}, optim={"steps": 12}, checkpoint_every=3)
+    trainer = make_trainer(spec, hooks(evaluate=lambda generate: {"distance": next(distances), "error": 0.1}))
+    kept: dict[int, dict[str, torch.Tensor]] = {}
+    while trainer.step < 10:
+        trainer.turn()
+        if trainer.stage == "matching" and trainer.step:
+            kept[trainer.step] = {name: one.clone() for name, one in trainer.networks.averaged.state_dict().items()}
+    assert trainer.guard.evaluations[-1].step == 10
+    trainer._go_back("planted")
+    best = best_of(trainer.guard.evaluations)
+    assert best is not None
+    assert best.step < 10
+    files = {path.name for path in tmp_path.rglob("best-*")}
+    assert f"best-{best.step}.safetensors" in files
+    assert len(files) < 5
+    distances = rising
+    outcome = trainer.run()
+    assert outcome.step == best.step
+    for name, one in kept[best.step].items():
+        assert torch.equal(trainer.networks.averaged.state_dict()[name], one)
 
 
 def test_evaluation_and_monitoring_do_not_change_the_training(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""A CPU's cores over the rows of a batch, one thread a part."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+
+import torch
+from torch import Tensor
+
+_PARTS_PER_THREAD = 2
+
+
+class Spread:
+    """Calls a network on parts of a batch at the same time, each on one thread.
+
+    Threads inside an operator wait for the slowest of them, operator after operator, so an encoder that takes a core
+    for a moment holds up all. Parts do not wait for each other, and there are more of them than threads, so whoever is
+    free takes the next. The parts' shape depends on the batch's and the number of threads alone.
+
+    Not to be called from two threads: the number of torch's threads belongs to the process.
+    """
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __call__(self, network: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
+        """`network(*inputs)`; tensors on another device, or fewer rows than threads, in one call."""
+        threads, rows = torch.get_num_threads(), len(inputs[0])
+        if inputs[0].device.type != "cpu" or threads == 1 or rows < threads:
+            return network(*inputs)
+        parts = [one.split(-(-rows // (_PARTS_PER_THREAD * threads))) for one in inputs]
+        with _single_threaded():
+            pool = self._pool = self._pool or _start_pool(threads)
+            return torch.cat(list(pool.map(_call, [network] * len(parts[0]), *parts)))
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _start_pool(count: int) -> ThreadPoolExecutor:
+    """Threads that have all told OpenMP, whose count is a thread's own, that they work alone."""
+    pool = ThreadPoolExecutor(count, "network", initializer=torch.set_num_threads, initargs=(1,))
+    started = Barrier(count)
+    list(pool.map(lambda _: started.wait(), range(count)))
+    return pool
+
+
+def _call(network: Callable[..., Tensor], *part: Tensor) -> Tensor:
+    # The mode is a thread's own.
+    with torch.inference_mode():
+        return network(*part)
