@@ -124,8 +124,11 @@ class ShardWorker:
 
     def abandon(self) -> list[str]:
         """Wait for the files of all unrecorded shards; returns the paths of those that were written."""
-        pending = [file for files in self._open.values() for file in files]
-        return [file.result().image.relpath for file in pending if file.exception() is None]
+        return [file.result().image.relpath for file in self._unrecorded() if file.exception() is None]
+
+    def _unrecorded(self) -> list[Future[Written]]:
+        # A copy: the thread that records takes shards out.
+        return [file for files in list(self._open.values()) for file in files]
 
     def _try(self, items: Sequence[Item]) -> list[_Draft]:
         drafts: list[_Draft] = []
@@ -155,13 +158,13 @@ class ShardWorker:
             return
         items = [made.items[place] for place in places]
         images = made.images if len(places) == len(made.items) else made.images[places]
-        pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        # Every attempt's file is kept, whatever its verdict: encoders need not wait for the detectors.
-        files = [self._files.submit(item, picture) for item, picture in zip(items, pixels, strict=True)]
-        self._files_of_shard += files
         with self._clock.stage("qc"):
             assessed = self._assess(images, items, extra)
-        for item, file, (measures, verdict, phash) in zip(items, files, assessed, strict=True):
+        pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        # After the detectors: their operators use all cores at once and would wait for the encoders'.
+        for item, picture, (measures, verdict, phash) in zip(items, pixels, assessed, strict=True):
+            file = self._files.submit(item, picture)
+            self._files_of_shard.append(file)
             yield _Draft(item, measures, verdict, made.elapsed_s, phash, file)
 
     def _fail(self, item: Item, gen_s: float) -> _Draft:
@@ -171,7 +174,7 @@ class ShardWorker:
 
     def _raise_early(self) -> None:
         """A full disk is known before the shard's end."""
-        for file in (file for files in self._open.values() for file in files):
+        for file in self._unrecorded():
             if file.done() and (error := file.exception()) is not None:
                 raise error
 

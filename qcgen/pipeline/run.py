@@ -25,6 +25,7 @@ from qcgen.core.types import (
     Item,
     Measure,
     Outcome,
+    Produced,
     Row,
     RunInfo,
     Score,
@@ -203,7 +204,7 @@ class _Runner:
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lease = partial(self.store.lease, self.run_info.run_id, owner, seconds=LEASE_S)
         try:
-            work_through(lease, worker.produce, partial(self._commit, worker))
+            work_through(lease, worker.produce, partial(self._record, worker), self._tell_recorded)
         except BaseException:
             for relpath in worker.abandon():
                 (self.folder / relpath).unlink(missing_ok=True)
@@ -235,22 +236,25 @@ class _Runner:
         self._say(replace(self.told, phase="work", generated=self.told.generated + made))
         self.stop.check()
 
-    def _commit(self, worker: ShardWorker, made: Pending, token: int) -> None:
+    def _record(self, worker: ShardWorker, made: Pending, token: int) -> Sequence[Produced]:
         """Files first, then the rows."""
-        shard, produced = made.shard, made.finish()
+        produced = made.finish()
         with self.clock.stage("write"):
             images = [each.image for each in produced if each.image is not None]
             folders = {(self.folder / image.relpath).parent for image in images}
             sync_folders(folders | {folder.parent for folder in folders})
         with self.clock.stage("store"):
-            self.store.record(self.run_info.run_id, shard, token, produced)
-            worker.settle(shard)
+            self.store.record(self.run_info.run_id, made.shard, token, produced)
+            worker.settle(made.shard)
+        return produced
+
+    def _tell_recorded(self, produced: Sequence[Produced]) -> None:
         outcomes = [last.verdict.outcome for last in {each.item.index: each for each in produced}.values()]
         told = self.told
         self._say(
             replace(
                 told,
-                done=told.done + shard.stop - shard.start,
+                done=told.done + len(outcomes),
                 accepted=told.accepted + outcomes.count(Outcome.ACCEPT),
                 flagged=told.flagged + outcomes.count(Outcome.REVIEW),
                 rejected=told.rejected + outcomes.count(Outcome.REJECT),

@@ -1,6 +1,7 @@
-"""One shard after the other in this process; the files of one are written while the next is made."""
+"""One shard after the other in this process; the files and rows of one are written while the next is made."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
 
@@ -20,27 +21,33 @@ class Pending(Protocol):
 
 Lease = Callable[[], tuple[Shard, int] | None]
 Work = Callable[[Shard], Pending]
-Commit = Callable[[Pending, int], None]
+Record = Callable[[Pending, int], Sequence[Produced]]
+Tell = Callable[[Sequence[Produced]], None]
 
 
-def work_through(lease: Lease, work: Work, commit: Commit) -> None:
-    """Lease and work until no shard is left; each shard is committed after the next one was made.
+def work_through(lease: Lease, work: Work, record: Record, tell: Tell) -> None:
+    """Lease and work until no shard is left; a shard is recorded by another thread while the next one is made.
 
-    An error ends the loop. The shard that was made before it is committed first, if that can be done.
+    An error ends the loop. The shard that was made before it is recorded first, if that can be done.
+
+    Args:
+        record: waits for a shard's files and stores its rows; never called twice at a time.
+        tell: receives what was recorded, in the caller's thread.
     """
-    waiting: tuple[Pending, int] | None = None
-    while (leased := lease()) is not None:
-        shard, token = leased
-        try:
-            made = work(shard)
-        except Exception:
-            if waiting is not None:
-                # The error on its way says more than a second one would.
-                with suppress(Exception):
-                    commit(*waiting)
-            raise
-        if waiting is not None:
-            commit(*waiting)
-        waiting = made, token
-    if waiting is not None:
-        commit(*waiting)
+    with ThreadPoolExecutor(1, "record") as recorder:
+        recording: Future[Sequence[Produced]] | None = None
+        while (leased := lease()) is not None:
+            shard, token = leased
+            try:
+                made = work(shard)
+            except Exception:
+                if recording is not None:
+                    # The error on its way says more than a second one would.
+                    with suppress(Exception):
+                        tell(recording.result())
+                raise
+            if recording is not None:
+                tell(recording.result())
+            recording = recorder.submit(record, made, token)
+        if recording is not None:
+            tell(recording.result())
