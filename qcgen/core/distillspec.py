@@ -13,9 +13,13 @@ class Frozen(BaseModel):
 
 class StudentSpec(Frozen):
     """`noise_to_signal` is sigma / alpha where the student lives (2.5: Zhou et al. 2024); `end` is the schedule's last
-    step, which v and flow teachers allow even without any signal left."""
+    step, which v and flow teachers allow even without any signal left.
+
+    `init` is the folder of a student of the same teacher to go on from; without it the student starts as the teacher.
+    """
 
     noise_to_signal: Annotated[float, Field(gt=0.1, le=100)] | Literal["end"] = 2.5
+    init: Path | None = None
 
 
 class NamedSpec(BaseModel):

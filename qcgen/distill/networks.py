@@ -48,6 +48,11 @@ class Networks:
             "discriminator": self._optimiser("discriminator", spec.gan.lr, (0.5, 0.99)),
         }
 
+    def start_student(self, state: Mapping[str, Tensor]) -> None:
+        """Let the student and its average start elsewhere than at the teacher."""
+        for module in (self._modules["student"], self.averaged.module):
+            module.load_state_dict(state)
+
     @property
     def teacher(self) -> Teacher:
         return cast(Teacher, self._modules["teacher"])

@@ -25,6 +25,7 @@ from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.models.card import digest
 from qcgen.models.embedded import pick_dtype
 from qcgen.models.families.sd15 import Parts, TextTower, UnetTeacher
+from qcgen.models.find import STUDENT_FILE
 from qcgen.models.noising import check_start
 from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
@@ -59,6 +60,7 @@ def run_distillation(
     t_init = noising.time_for(_noise_to_signal(spec))
     check_start(noising, t_init, where="student.noise_to_signal")
     data = read_image_set(spec.captions)
+    started = _read_start(spec, parts, t_init)
     material = _read_material(spec, parts, data)
     _check_sizes(spec, material)
     fingerprint = fingerprint_of(spec, parts)
@@ -88,6 +90,8 @@ def run_distillation(
             )
         teacher = UnetTeacher(unet, noising, dtype=pick_dtype(spec.optim.precision, device))
         networks = Networks(spec, teacher, cond_dim=material.cond.shape[-1], t_init=t_init, device=device)
+        if started is not None:
+            networks.start_student(UnetTeacher(started, noising, dtype=torch.float32).state_dict())
         evaluate = InLoop(spec, parts, data, material, device=device).measure if spec.eval.every else None
         say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
         hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
@@ -106,6 +110,8 @@ def fingerprint_of(spec: DistillSpec, parts: Parts) -> dict[str, object]:
         "teacher latents": _sha256(latents),
         "captions file": _sha256(spec.captions),
     }
+    if spec.student.init is not None:
+        inputs["student.init weights"] = digest(spec.student.init)
     return {**flat(spec.model_dump(mode="json")), **inputs}
 
 
@@ -117,6 +123,34 @@ def _sha256(path: Path) -> str:
 def _noise_to_signal(spec: DistillSpec) -> float:
     value = spec.student.noise_to_signal
     return float("inf") if isinstance(value, str) else value
+
+
+def _read_start(spec: DistillSpec, teacher: Parts, t_init: float) -> UNet2DConditionModel | None:
+    """The UNet of `student.init`, as the teacher's own class has it."""
+    folder = spec.student.init
+    if folder is None:
+        return None
+    facts = folder / STUDENT_FILE
+    if not facts.is_file():
+        raise PrerequisiteError(
+            f"student.init: {facts} is missing. Cure: the folder of a student that qcgen distilled."
+        )
+    lives_at = json.loads(facts.read_text())["t_init"]
+    if lives_at != int(t_init):
+        raise SpecError(
+            f"student.init: must live at the job's time {int(t_init)} (got {lives_at}). "
+            "Cure: the noise_to_signal that it was distilled with."
+        )
+    unet, wanted = Parts.find(folder).load_unet("cpu"), teacher.load_unet("cpu")
+    # The export added an embedding of weight zero, which keeps pipelines from guiding it.
+    found = {name: value for name, value in unet.state_dict().items() if name != "time_embedding.cond_proj.weight"}
+    shapes = {name: value.shape for name, value in found.items()}
+    if shapes != {name: value.shape for name, value in wanted.state_dict().items()}:
+        raise SpecError(
+            f"student.init: {folder} is not a student of {teacher.root}. Cure: one with the teacher's shapes."
+        )
+    wanted.load_state_dict(found)
+    return wanted
 
 
 def _read_material(spec: DistillSpec, parts: Parts, data: ImageSet) -> Material:

@@ -2,12 +2,15 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file
 
-from qcgen.core.distillspec import DivergenceSpec
+from qcgen.core.distillspec import DistillSpec, DivergenceSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE, read_events, rows_of
 from qcgen.models.embedded import load_encoder, load_student
@@ -123,6 +126,35 @@ def test_teachers_samples_may_stand_for_the_data(chain: Path, tiny_set: Path) ->
     assert (distil(spec) / "unet" / "diffusion_pytorch_model.safetensors").is_file()
 
 
+def test_a_distillation_goes_on_from_an_earlier_student(chain: Path, tiny_set: Path) -> None:
+    """One step at a rate of nothing gives the student that it started from."""
+    first = chain / "distilled" / "student"
+    base = distillation(chain, tiny_set, steps=1, out="refined").model_dump(mode="json", exclude_defaults=True)
+    given = {**base, "student": {"init": first}, "pairs": {}, "optim": {"batch": 4, "steps": 1, "lr": 1e-12}}
+    refined = distil(DistillSpec.model_validate(given))
+    before, after = (load_file(folder / "unet" / "diffusion_pytorch_model.safetensors") for folder in (first, refined))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    unet = load_file(chain / "teacher" / "unet" / "diffusion_pytorch_model.safetensors")
+    assert any(not torch.equal(unet[name].half(), after[name]) for name in unet)
+
+
+def test_a_start_that_does_not_fit_is_refused(chain: Path, tiny_set: Path, tmp_path: Path) -> None:
+    given = distillation(chain, tiny_set, steps=1, out="refused").model_dump(mode="json", exclude_defaults=True)
+    student = chain / "distilled" / "student"
+    with pytest.raises(PrerequisiteError, match=r"student.init: .* is missing. Cure"):
+        distil(DistillSpec.model_validate({**given, "student": {"init": chain / "teacher"}}))
+    with pytest.raises(SpecError, match=r"student.init: must live at the job's time \d+ \(got \d+\). Cure"):
+        distil(DistillSpec.model_validate({**given, "student": {"init": student, "noise_to_signal": 1.0}}))
+    other = tmp_path / "other"
+    shutil.copytree(student, other)
+    unet = UNet2DConditionModel.from_pretrained(student / "unet")
+    wider = {**{k: v for k, v in unet.config.items() if not k.startswith("_")}, "block_out_channels": (32, 64)}
+    UNet2DConditionModel.from_config(wider).save_pretrained(other / "unet")
+    with pytest.raises(SpecError, match=r"student.init: .* is not a student of .*Cure"):
+        distil(DistillSpec.model_validate({**given, "student": {"init": other}}))
+    assert not (chain / "refused").exists()
+
+
 def test_the_averaged_student_is_measured_while_it_is_distilled(chain: Path, tiny_set: Path) -> None:
     base = distillation(chain, tiny_set, steps=2, out="measured").model_dump(mode="json", exclude_defaults=True)
     spec = type(distillation(chain, tiny_set, steps=1)).model_validate(
@@ -134,4 +166,6 @@ def test_the_averaged_student_is_measured_while_it_is_distilled(chain: Path, tin
     row = rows[-1]
     assert row["n"] == 100
     assert all(math.isfinite(float(str(row[key]))) for key in ("distance", "error", "precision", "recall"))
-    assert (spec.out / "best.safetensors").is_file()
+    best = [path.name for path in spec.out.glob("best-*.safetensors")]
+    assert best
+    assert set(best) <= {"best-1.safetensors", "best-2.safetensors"}
