@@ -10,7 +10,8 @@ from pathlib import Path
 from qcgen.models.find import ASSETS
 from qcgen.pipeline.publish import keep_logs, publish_student, publish_teacher
 
-TRAINED, DISTILLED = Path("out/train"), Path("out/distill/apparel")
+TRAINED = Path("out/train")
+STARTED, DISTILLED = Path("out/distill/apparel"), Path("out/distill/apparel-refine")
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
     publish_teacher(TRAINED / "teacher-apparel", teacher, shares_with=student, measures={})
     logs = {"autoencoder": TRAINED / "autoencoder-apparel", "decoder": TRAINED / "decoder-apparel"}
     keep_logs({name: folder / "log.jsonl" for name, folder in logs.items()}, student)
-    keep_logs({"distillation": DISTILLED / "events.jsonl"}, student)
+    keep_logs({"distillation": STARTED / "events.jsonl", "refinement": DISTILLED / "events.jsonl"}, student)
     keep_logs({"teacher": TRAINED / "teacher-apparel" / "log.jsonl"}, teacher)
 
 
