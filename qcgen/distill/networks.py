@@ -115,6 +115,10 @@ class Networks:
         group = self.optimisers[name].param_groups[0]
         self.optimisers[name] = self._optimiser(name, float(group["lr"]), group["betas"])
 
+    def load_student(self, state: Mapping[str, Tensor]) -> None:
+        """Give the student other weights; its average begins with its first step anyhow."""
+        self._modules["student"].load_state_dict(state)
+
     def parameters(self) -> int:
         """Parameters of one copy of the UNet."""
         return sum(p.numel() for p in self._modules["student"].parameters())
