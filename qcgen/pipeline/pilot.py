@@ -22,6 +22,7 @@ from qcgen.core.pilotresult import (
     Visit,
     to_json,
 )
+from qcgen.core.wording import file_name
 from qcgen.distill.checkpoint import flat
 from qcgen.models.find import resolve_model
 from qcgen.models.noising import check_start
@@ -122,7 +123,7 @@ def recommended_yaml(plan: PilotPlan, result: PilotResult) -> str:
     assert result.winner is not None
     setting = next(trial.setting for trial in plan.trials if trial.name == result.recommended)
     spec = chosen_spec(plan.base, setting)
-    spec = spec.model_copy(update={"out": plan.base.out.with_name(f"{plan.base.out.name}-{plan.spec.out.name}")})
+    spec = spec.model_copy(update={"out": plan.base.out.with_name(f"{plan.base.out.name}-{result.purpose}")})
     written = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style, yaml.sort_base_mapping_type_on_output = None, False  # type: ignore[assignment]
@@ -132,7 +133,7 @@ def recommended_yaml(plan: PilotPlan, result: PilotResult) -> str:
     return (
         f"# Recommended for {result.purpose} by a pilot of {len(result.trials)} trials: {label}\n"
         f"# Probability of being the best of those compared at the end: {result.chance:.2f}. All else is as in the "
-        f"base.\n# Run: qcgen distill {RECOMMENDED_FILE}\n{written.getvalue()}"
+        f"base.\n# Run: qcgen distill {file_name(plan.spec.out / RECOMMENDED_FILE)}\n{written.getvalue()}"
     )
 
 

@@ -18,6 +18,8 @@ from qcgen.qc.resample import deviations
 DRAWS = 20_000
 TIED = 0.025
 """A student that is better than the first with at least this probability cannot be told apart from it: two errors."""
+MATTERS = 0.5
+"""Nor is one worth telling apart that is behind by fewer points than this."""
 SATURATION_BAND = 1.25
 """Mean chroma over or under the real pictures' by this factor breaks the guard."""
 KID_FACTOR = 1.5
@@ -79,7 +81,9 @@ class Standing:
         best: probability of being the best.
         beats_first: probability of being better than the first; 0.5 for the first itself.
         behind: score of the first less its own, with `behind_error`.
-        pictures: how many would make that difference two errors; None where it is so already, or too many would.
+        tied: whether it cannot be told apart from the first, or only by what does not matter.
+        pictures: how many would make the difference two errors; None where it is so already, too many would, or it does
+            not matter.
         broken: guards that its numbers break.
     """
 
@@ -90,13 +94,9 @@ class Standing:
     beats_first: float
     behind: float
     behind_error: float
+    tied: bool
     pictures: int | None
     broken: tuple[str, ...]
-
-    @property
-    def tied(self) -> bool:
-        """Whether it cannot be told apart from the first."""
-        return self.beats_first >= TIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +131,18 @@ def rank(students: Sequence[Mapping[str, Measured]], aim: Aim, *, n: int, seed: 
     standings = []
     for i in order:
         behind, behind_error = float(at_value[first] - at_value[i]), float((scores[:, first] - scores[:, i]).std())
-        ahead = (keyed[:, i] > keyed[:, first] + 1e-12).mean() + 0.5 * (np.isclose(keyed[:, i], keyed[:, first])).mean()
+        level = np.isclose(keyed[:, i], keyed[:, first], rtol=0, atol=1e-12)
+        ahead = float(((keyed[:, i] > keyed[:, first]) & ~level).mean() + level.mean() / 2)
         standings.append(
             Standing(
                 i,
                 score=float(at_value[i]),
                 error=float(centred[:, i].std()),
                 best=float(chances[i]),
-                beats_first=float(ahead),
+                beats_first=ahead,
                 behind=behind,
                 behind_error=behind_error,
+                tied=ahead >= TIED or (behind < MATTERS and bool(guards[i]) == bool(guards[first])),
                 pictures=_pictures(behind, behind_error, n),
                 broken=guards[i],
             )
@@ -240,7 +242,7 @@ def _broken_names(drawn: _Drawn, aim: Aim) -> list[tuple[str, ...]]:
 
 def _pictures(behind: float, error: float, n: int) -> int | None:
     """Errors shrink with the root of the number of pictures."""
-    if behind <= 0 or behind >= 2 * error:
+    if behind < MATTERS or behind >= 2 * error:
         return None
     needed = n * (2 * error / behind) ** 2
     # Two digits: no more is known of it.

@@ -1,5 +1,7 @@
 """How numbers are written for people."""
 
+import math
+
 from qcgen.report.intervals import Share
 
 
@@ -29,6 +31,16 @@ def number(value: float, digits: int = 4) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+def with_error(value: float, error: float, *, percent: bool = False) -> str:
+    """Value and standard error to the error's second significant digit."""
+    scale, sign = (100, " %") if percent else (1, "")
+    value, error = scale * value, scale * error
+    # What is left of numbers that move together is rounding, not an error.
+    digits = 3 if error <= 1e-9 * max(abs(value), 1) else min(6, max(0, 1 - math.floor(math.log10(error))))
+    shown = f"{value:.{digits}f}"
+    return f"{shown.removeprefix('-') if float(shown) == 0 else shown}{sign} ± {error:.{digits}f}"
 
 
 def duration(seconds: float) -> str:
