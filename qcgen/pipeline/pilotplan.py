@@ -1,10 +1,13 @@
 """A pilot before it starts: its trials, its rungs and every mistake in its job."""
 
+import json
 import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from qcgen.core.distillspec import DistillSpec, DivergenceSpec
 from qcgen.core.errors import SpecError
@@ -103,7 +106,8 @@ def read_plan(path: Path) -> PilotPlan:
             base = load_yaml(Path(named), DistillSpec)
         except SpecError as error:
             problems += [_told(document, named, problem) for problem in error.problems]
-    if spec is not None:
+    problems += _unknown_divergences(document)
+    if spec is not None and base is not None:
         problems += _misfits(spec, base, document)
     if problems:
         raise SpecError(problems)
@@ -224,19 +228,26 @@ def _named(name: str, **parameters: object) -> DivergenceSpec:
     return DivergenceSpec.model_validate({"name": name, **parameters})
 
 
-def _misfits(spec: PilotSpec, base: DistillSpec | None, document: Document) -> list[str]:
-    """Mistakes that the classes of the YAML cannot see."""
+def _unknown_divergences(document: Document) -> list[str]:
+    """Names and parameters that no class of the YAML knows, told even where it has other mistakes."""
+    grid = document.value.get("grid")
+    listed = grid.get("divergence") if isinstance(grid, dict) else None
     problems: list[str] = []
-    for place, value in enumerate(spec.grid.divergence or ()):
+    for place, value in enumerate(listed if isinstance(listed, list) else ()):
         try:
-            read_blend(
-                value if isinstance(value, DivergenceSpec) else _named(value),
-                where=document.where(("grid", "divergence", place)),
-            )
+            asked = {"name": value} if isinstance(value, str) else value
+            spec = DivergenceSpec.model_validate_json(json.dumps(asked), strict=True)
+            read_blend(spec, where=document.where(("grid", "divergence", place)))
+        except ValidationError:
+            continue  # told already
         except SpecError as error:
             problems += error.problems
-    if base is None:
-        return problems
+    return problems
+
+
+def _misfits(spec: PilotSpec, base: DistillSpec, document: Document) -> list[str]:
+    """Mistakes in what the two files make together."""
+    problems: list[str] = []
     if spec.grid.divergence is None and spec.grid.alpha is None:
         try:
             read_blend(base.divergence, where=f"{file_name(spec.base)} divergence")

@@ -55,6 +55,8 @@ def test_every_mistake_of_both_files_is_told_at_once(tmp_path: Path) -> None:
     told = "\n".join(raised.value.problems)
     for part in (
         "purpose: must be one of quality, balance, coverage (got 'speed')",
+        "grid.divergence[0].name: must be one of",
+        "grid.divergence[1].alpha: must be -1 to 2 (got 7",
         "grid.divergence[2]: must be a group of keys (got 3)",
         "grid.lr_ratio[0]: must be more than 0",
         "grid.t_init: is not a known key",

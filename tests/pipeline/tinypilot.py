@@ -40,11 +40,11 @@ def write_set(path: Path, n: int) -> Path:
 
 
 def make_chain(root: Path) -> Path:
-    """A folder with `set.npz`, `clip`, `autoencoder`, `teacher` and a base job of 80 steps, `base.yaml`; `hasty.yaml` is
-    the same without roll-backs."""
+    """A folder with `set.npz`, `clip`, `autoencoder`, `teacher` and a base job of 80 steps, `base.yaml`; `hasty.yaml`
+    is the same without roll-backs."""
     train_chain(root, write_set(root / "set.npz", 260))
     spec = distillation(root, root / "set.npz", steps=80, out="base").model_dump(mode="json", exclude_defaults=True)
-    job = {**spec, "checkpoint_every": 1, "monitor": {"every": 1}}
+    job = {**spec, "checkpoint_every": 2, "monitor": {"every": 1}}
     YAML(typ="safe").dump(job, root / "base.yaml")
     YAML(typ="safe").dump({**job, "stop": {"retries": 0}}, root / "hasty.yaml")
     return root
