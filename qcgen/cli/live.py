@@ -64,8 +64,10 @@ def pilot_shown(name: str) -> Iterator[Tell]:
         return
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.markup import escape
+    from rich.text import Text
 
-    board, told = Board(name, 0), deque[str](maxlen=8)
+    board, told = Board(escape(name), 0), deque[Text](maxlen=8)
     with Live(board.table(), console=Console(stderr=True), auto_refresh=False) as live:
 
         def tell(event: Mapping[str, object]) -> None:
@@ -74,9 +76,9 @@ def pilot_shown(name: str) -> Iterator[Tell]:
                 board.take(event)
             elif event["event"] == "trial":
                 to_step = event.get("to_step")
-                board = Board(f"{name}, {_trial_words(event)}", to_step if isinstance(to_step, int) else 0)
+                board = Board(escape(f"{name}, {_trial_words(event)}"), to_step if isinstance(to_step, int) else 0)
             else:
-                told.append(pilot_words(event))
+                told.append(Text(pilot_words(event)))
             live.update(Group(board.table(), *told), refresh=True)
 
         yield tell

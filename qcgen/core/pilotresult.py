@@ -12,6 +12,8 @@ from qcgen.core.pilotspec import Purpose
 
 RESULT_FILE = "pilot.json"
 RECOMMENDED_FILE = "recommended.yaml"
+MATTERS = 0.5
+"""Points: a trial that is behind by fewer is as good for all that matters."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from qcgen.core.pilotresult import MATTERS
 from qcgen.qc.protocol import Resampling
 from qcgen.qc.resample import deviations
 
 DRAWS = 20_000
 TIED = 0.025
 """A student that is better than the first with at least this probability cannot be told apart from it: two errors."""
-MATTERS = 0.5
-"""Nor is one worth telling apart that is behind by fewer points than this."""
 SATURATION_BAND = 1.25
 """Mean chroma over or under the real pictures' by this factor breaks the guard."""
 KID_FACTOR = 1.5

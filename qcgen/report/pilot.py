@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from qcgen.core.events import EVENTS_FILE, Event, read_events, rows_of
 from qcgen.core.pilotresult import (
+    MATTERS,
     RECOMMENDED_FILE,
     RESULT_FILE,
     PilotResult,
@@ -195,11 +196,14 @@ def _separation(one: TrialResult, result: PilotResult) -> str:
     if not one.tied:
         broken = one.visits[-1].broken
         return f"told apart: breaks the guard of {', '.join(broken)}" if broken else "told apart"
+    behind, error = one.behind or 0.0, one.behind_error or 0.0
+    if behind < MATTERS:
+        return "no difference that matters: take either, or give both more steps"
     if one.pictures is not None:
         return f"about {words.count(one.pictures)} pictures (n is {words.count(result.n)}), if the difference is real"
-    if (one.behind or 0.0) < 0.5:
-        return "no number of pictures that can be afforded: take either, or give both more steps"
-    return "more steps: it is behind by two errors only just"
+    if behind < 2 * error:
+        return "no number of pictures that can be afforded: give both more steps"
+    return "a few more pictures: it is behind by two errors only just"
 
 
 def _standings(result: PilotResult, pages: set[str]) -> Section:

@@ -21,7 +21,7 @@ def make_result(*, divergence: str = "jensen_shannon", lost: str = "3 steps runn
             trials.append(TrialResult(name, None, setting, (), 0, lost))
             continue
         visits = [_visit(44, place, chance)] + ([_visit(132, place, chance)] if place <= 3 else [])
-        final = {"behind": 0.4 * (place - 1), "behind_error": 0.3 if place > 1 else 0.0} if place <= 3 else {}
+        final = {"behind": 0.6 * (place - 1), "behind_error": 0.4 if place > 1 else 0.0} if place <= 3 else {}
         trials.append(
             TrialResult(
                 name, place, setting, tuple(visits), int(place == 4), None, **final, tied=place <= 2,
