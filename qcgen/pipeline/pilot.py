@@ -130,9 +130,10 @@ def recommended_yaml(plan: PilotPlan, result: PilotResult) -> str:
     yaml.width = 120
     yaml.dump(spec.model_dump(mode="json", exclude_unset=True), written)
     label = json.dumps(result.winner.label, ensure_ascii=True)
+    chance = "more than 0.99" if (result.chance or 0) > 0.99 else f"{result.chance:.2f}"
     return (
         f"# Recommended for {result.purpose} by a pilot of {len(result.trials)} trials: {label}\n"
-        f"# Probability of being the best of those compared at the end: {result.chance:.2f}. All else is as in the "
+        f"# Probability of being the best of those compared at the end: {chance}. All else is as in the "
         f"base.\n# Run: qcgen distill {file_name(plan.spec.out / RECOMMENDED_FILE)}\n{written.getvalue()}"
     )
 

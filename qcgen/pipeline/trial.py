@@ -103,28 +103,35 @@ class Bench:
         """Train to the rung and measure; the reading is on the disk when this returns.
 
         Returns:
-            The reading, and what it took: `train_s` and `evaluate_s` (wall seconds), `steps` of this start.
+            The reading, and what it took: `prepare_s` (what all trials share), `train_s` and `evaluate_s` (wall
+            seconds), and the `steps` of this start.
 
         Raises:
             PausedError: a signal asked to stop; a checkpoint was written.
         """
-        steps = self.plan.steps[rung]
+        steps, opened_s = self.plan.steps[rung], time.monotonic()
+        # What is made once must not count as a trial's pace.
+        measure, start = self._measure, self._start(trial.spec)
         began_s = time.monotonic()
-        trained = self._train(trial.spec, stage="matching", step=steps, start=self._start(trial.spec))
+        trained = self._train(trial.spec, stage="matching", step=steps, start=start)
         trainer, lost = trained.trainer, trained.lost
         trained_s = time.monotonic()
         estimates: dict[str, Estimate] = {}
         repeated: dict[str, tuple[float, ...]] = {}
         if lost is None:
             try:
-                estimates, repeated = self._measure.estimate(_finite(trainer, self._check))
+                estimates, repeated = measure.estimate(_finite(trainer, self._check))
             except _NotFinite:
                 lost = "its pictures hold non-finite numbers"
         kept = {name: estimates[name] for name in SHOWN if name in estimates}
         reading = Reading(steps, lost, trainer.guard.retries, kept, {name: repeated[name] for name in kept})
         _write(self._file(trial, rung), reading)
-        spent = {"train_s": trained_s - began_s, "evaluate_s": time.monotonic() - trained_s}
-        return reading, {**spent, "steps": trainer.step - trained.first}
+        spent = {"prepare_s": began_s - opened_s, "train_s": trained_s - began_s}
+        return reading, {
+            **spent,
+            "evaluate_s": time.monotonic() - trained_s,
+            "steps": trainer.step - trained.first,
+        }
 
     def drop(self, trial: Trial) -> None:
         """Remove what a trial would go on from; its log stays."""
@@ -169,6 +176,7 @@ class Bench:
     def _start(self, spec: DistillSpec) -> Mapping[str, object] | None:
         """The student after its regression: it depends on where the student lives, on nothing else of the grid."""
         if not spec.pairs.steps:
+            _ = self._ground, self._teacher
             return None
         place = str(spec.student.noise_to_signal)
         path = self._out / "starts" / f"{place}.safetensors"

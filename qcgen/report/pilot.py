@@ -76,8 +76,8 @@ def verdict(result: PilotResult) -> str:
     sure = next(said for least, said in _SURE if chance >= least)
     others = f" Not told apart from it: {', '.join(one.name for one in result.tied)}." if result.tied else ""
     return (
-        f"{sure}: best for {result.purpose} with probability {chance:.2f} among {rivals + 1} trials compared at "
-        f"{winner.visits[-1].steps} steps.{others}"
+        f"{sure}: best for {result.purpose} with probability {words.chance(chance)} among {rivals + 1} trials compared "
+        f"at {winner.visits[-1].steps} steps.{others}"
     )
 
 
@@ -136,12 +136,12 @@ def _recommendation(result: PilotResult) -> Section:
     tiles = (
         Tile(
             "probability of being best",
-            f"{chance:.2f}",
+            words.chance(chance),
             f"of {words.several(len(finalists), 'trial')} at the end",
             "good",
         ),
         Tile("not told apart", str(len(result.tied)), "other trials", "warn"),
-        Tile("thrown away on the way", f"{_thrown(result):.2f}", "probability that a cut dropped the best"),
+        Tile("thrown away on the way", words.chance(_thrown(result)), "probability that a cut dropped the best"),
         Tile("lost", str(len(lost)), "trials ended by a stop rule"),
     )
     state = "good" if chance >= _SURE[0][0] and not winner.visits[-1].broken else "warn"
@@ -184,7 +184,7 @@ def _apart(result: PilotResult) -> Section:
             one.name,
             one.label,
             Number(one.behind, words.with_error(one.behind or 0.0, one.behind_error or 0.0)),
-            Number(one.visits[-1].best, f"{one.visits[-1].best:.2f}"),
+            Number(one.visits[-1].best, words.chance(one.visits[-1].best)),
             _separation(one, result),
         )
         for one in rivals
@@ -248,7 +248,7 @@ def _standing_row(one: TrialResult, result: PilotResult, pages: set[str]) -> tup
         *one.setting.values(),
         Number(visit.steps if visit else 0, str(visit.steps) if visit else "0"),
         Number(visit.score, words.with_error(visit.score, visit.error)) if visit else Number(None, ""),
-        Number(visit.best, f"{visit.best:.2f}") if visit else Number(None, ""),
+        Number(visit.best, words.chance(visit.best)) if visit else Number(None, ""),
         _state(one, result),
     )
 
@@ -276,7 +276,7 @@ def _rungs(result: PilotResult) -> Section:
             Number(cut.steps, words.count(cut.steps)),
             Number(len(cut.entered), str(len(cut.entered))),
             ", ".join(cut.kept) or "none",
-            Number(cut.thrown_away, f"{cut.thrown_away:.2f}"),
+            Number(cut.thrown_away, words.chance(cut.thrown_away)),
         )
         for place, cut in enumerate(result.cuts, start=1)
     )
@@ -303,6 +303,10 @@ def _lost(result: PilotResult) -> Section:
 def _time(events: Sequence[Event]) -> Section:
     rows = [*rows_of(events, "measured"), *rows_of(events, "lost")]
     pairs = (
+        (
+            "pairs, starts and real pictures, once for all",
+            words.duration(sum(_float(row, "prepare_s") for row in rows)),
+        ),
         ("training", words.duration(sum(_float(row, "train_s") for row in rows))),
         ("evaluations", words.duration(sum(_float(row, "evaluate_s") for row in rows))),
         ("resumed", words.several(len(rows_of(events, "resume")), "time")),

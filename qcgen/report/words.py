@@ -33,6 +33,15 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def chance(value: float) -> str:
+    """A probability; never rounds to 0 or 1 what is not."""
+    if 0 < value < 0.005:
+        return "<0.01"
+    if 0.995 <= value < 1:
+        return ">0.99"
+    return f"{value:.2f}"
+
+
 def with_error(value: float, error: float, *, percent: bool = False) -> str:
     """Value and standard error to the error's second significant digit."""
     scale, sign = (100, " %") if percent else (1, "")
