@@ -53,7 +53,8 @@ def _translate(error: BaseException) -> QcgenError | None:
         return error
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return PausedError(
-            "Stopped. What was recorded is kept. Cure: start the same command again (qcgen distill: with --resume)."
+            "Stopped. What was recorded is kept. Cure: start the same command again (qcgen distill and pilot: "
+            "with --resume)."
         )
     if isinstance(error, OSError) and error.errno in _FULL:
         where = f" ({error.filename})" if error.filename else ""

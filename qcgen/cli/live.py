@@ -48,6 +48,64 @@ def training_shown(name: str, steps: int) -> Iterator[Tell]:
         yield tell
 
 
+@contextmanager
+def pilot_shown(name: str) -> Iterator[Tell]:
+    """Receives the events of a pilot's ledger (marked `pilot`) and of its trainings."""
+    if not sys.stderr.isatty():
+        lines = _lines()
+
+        def write(event: Mapping[str, object]) -> None:
+            if event.get("pilot"):
+                print(json.dumps(event), file=sys.stderr, flush=True)
+            else:
+                lines(event)
+
+        yield write
+        return
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.markup import escape
+    from rich.text import Text
+
+    board, told = Board(escape(name), 0), deque[Text](maxlen=8)
+    with Live(board.table(), console=Console(stderr=True), auto_refresh=False) as live:
+
+        def tell(event: Mapping[str, object]) -> None:
+            nonlocal board
+            if not event.get("pilot"):
+                board.take(event)
+            elif event["event"] == "trial":
+                to_step = event.get("to_step")
+                board = Board(escape(f"{name}, {_trial_words(event)}"), to_step if isinstance(to_step, int) else 0)
+            else:
+                told.append(Text(pilot_words(event)))
+            live.update(Group(board.table(), *told), refresh=True)
+
+        yield tell
+
+
+def pilot_words(event: Mapping[str, object]) -> str:
+    """What an event of a pilot's ledger says, in one line."""
+    kind, trial = event["event"], event.get("trial")
+    if kind == "measured":
+        numbers = event.get("numbers")
+        pairs = numbers.items() if isinstance(numbers, Mapping) else ()
+        return f"{trial}: " + ", ".join(f"{key} {value:.3g} +- {error:.2g}" for key, (value, error) in pairs)
+    if kind == "lost":
+        return f"{trial}: lost, for {event.get('reason')}"
+    if kind in {"cut", "decided"}:
+        kept, thrown = event.get("kept"), event.get("thrown_away")
+        names = ", ".join(map(str, kept)) if isinstance(kept, list | tuple) else ""
+        return f"rung {event.get('rung')}: {names or 'none'} went on; probability thrown away {thrown:.2f}"
+    return f"{kind} " + ", ".join(f"{key} {value}" for key, value in event.items() if key not in {"event", "pilot"})
+
+
+def _trial_words(event: Mapping[str, object]) -> str:
+    left_s = event.get("left_s")
+    left = f", {left_s / 60:.0f} min of the pilot left" if isinstance(left_s, int | float) else ""
+    return f"rung {event.get('rung')}, {event.get('trial')} ({event.get('label')}){left}"
+
+
 class Board:
     """The newest number of each kind, the time left, and the last decisions."""
 

@@ -13,6 +13,7 @@ from qcgen.cli import (
     evaluate,
     judge,
     models,
+    pilot,
     plan,
     report,
     run,
@@ -43,6 +44,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(db.app, name="db")
 app.command()(train.train)
 app.command()(train.distill)
+app.command()(pilot.pilot)
 app.command("eval")(evaluate.evaluate)
 app.command()(selfcheck.selfcheck)
 app.command()(doctor.doctor)

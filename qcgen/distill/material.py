@@ -50,7 +50,11 @@ class Material:
 
     def draw_captions(self, n: int, generator: torch.Generator) -> Int[Tensor, " n"]:
         """Rows of `cond`, as often as the data has them."""
-        return self.caption_of[torch.multinomial(self.weights, n, replacement=True, generator=generator)]
+        return self.caption_of[self.draw_rows(n, generator)]
+
+    def draw_rows(self, n: int, generator: torch.Generator) -> Int[Tensor, " n"]:
+        """Rows of the data, as often as the teacher saw them."""
+        return torch.multinomial(self.weights, n, replacement=True, generator=generator)
 
     def draw(
         self, n: int, generator: torch.Generator, *, source: Literal["real", "teacher", "both"]

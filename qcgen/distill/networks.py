@@ -48,11 +48,6 @@ class Networks:
             "discriminator": self._optimiser("discriminator", spec.gan.lr, (0.5, 0.99)),
         }
 
-    def start_student(self, state: Mapping[str, Tensor]) -> None:
-        """Let the student and its average start elsewhere than at the teacher."""
-        for module in (self._modules["student"], self.averaged.module):
-            module.load_state_dict(state)
-
     @property
     def teacher(self) -> Teacher:
         return cast(Teacher, self._modules["teacher"])
@@ -119,6 +114,10 @@ class Networks:
         """Forget the moments of an earlier stage."""
         group = self.optimisers[name].param_groups[0]
         self.optimisers[name] = self._optimiser(name, float(group["lr"]), group["betas"])
+
+    def load_student(self, state: Mapping[str, Tensor]) -> None:
+        """Give the student other weights; its average begins with its first step anyhow."""
+        self._modules["student"].load_state_dict(state)
 
     def parameters(self) -> int:
         """Parameters of one copy of the UNet."""

@@ -108,7 +108,9 @@ class Trainer:
             try:
                 self.hooks.check()
             except PausedError:
-                self.save()
+                # Saving a state twice would push the one before it out.
+                if self.mark != self._saved_mark or not self.checkpoints.exists():
+                    self.save()
                 raise
             self.turn()
         return self._outcome()
@@ -299,6 +301,18 @@ class Trainer:
         # After a start the history of the checkpoint before is not known.
         if len(self._best_of_saved) == 2:
             self._best_students.drop_all_but({step for step in self._best_of_saved if step is not None})
+
+    def hand_over(self) -> dict[str, object]:
+        """The student and the random draws as they are now, for other trainings that begin with them."""
+        student = cast(dict[str, object], self.networks.state_dict()["student"])
+        return {"student": student, "generator": self.generator.get_state(), "random": torch.get_rng_state()}
+
+    def take_over(self, start: Mapping[str, object]) -> None:
+        """Begin after the regression, with what another training handed over at its end. Before `run` only."""
+        self.networks.load_student(cast(dict[str, Tensor], start["student"]))
+        self.generator.set_state(cast(Tensor, start["generator"]))
+        torch.set_rng_state(cast(Tensor, start["random"]))
+        self.stage = "warmup"
 
     def state_dict(self) -> dict[str, object]:
         """Everything that the next step depends on."""

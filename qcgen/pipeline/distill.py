@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +18,7 @@ from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.distill.blend import read_blend
 from qcgen.distill.checkpoint import Checkpoints, flat
 from qcgen.distill.export import export_student
-from qcgen.distill.material import Material, Pairs
+from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
 from qcgen.distill.trainer import Hooks, Trainer
@@ -31,6 +31,24 @@ from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
 
 _LEAST_PER_BIN = 8
+_PAIRS_KEYS = frozenset({"guidance_scale", "pairs.count", "pairs.solver_steps", "seed"})
+"""Keys of a job that its pairs depend on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a distillation stands on before the teacher is loaded.
+
+    Attributes:
+        inputs: digests of what it is made from, by name.
+        start: the network of `student.init`.
+    """
+
+    parts: Parts
+    data: ImageSet
+    material: Material
+    inputs: Mapping[str, object]
+    start: UNet2DConditionModel | None = None
 
 
 def run_distillation(
@@ -54,16 +72,10 @@ def run_distillation(
         PausedError: a signal asked to stop; a checkpoint was written.
     """
     torch.set_num_threads(spec.threads)
-    parts = Parts.find(spec.teacher)
     divergence = read_blend(spec.divergence)
-    noising = parts.schedule
-    t_init = noising.time_for(_noise_to_signal(spec))
-    check_start(noising, t_init, where="student.noise_to_signal")
-    data = read_image_set(spec.captions)
-    started = _read_start(spec, parts, t_init)
-    material = _read_material(spec, parts, data)
-    _check_sizes(spec, material)
-    fingerprint = fingerprint_of(spec, parts)
+    ground = prepare(spec)
+    parts = ground.parts
+    fingerprint = fingerprint_of(spec, ground)
     checkpoints = Checkpoints(spec.out, fingerprint)
     if checkpoints.exists() and not resume:
         raise SpecError(
@@ -76,53 +88,99 @@ def run_distillation(
     with listen("qcgen distill JOB --resume") as stop:
         if spec.pairs.count:
             say(f"{spec.pairs.count} pairs by the teacher's solver")
-            material = replace(
-                material,
-                pairs=_pairs(
-                    spec,
-                    unet,
-                    parts,
-                    material,
-                    made_from=json.dumps(fingerprint, sort_keys=True),
-                    device=device,
-                    check=stop.check,
-                ),
-            )
-        teacher = UnetTeacher(unet, noising, dtype=pick_dtype(spec.optim.precision, device))
-        networks = Networks(spec, teacher, cond_dim=material.cond.shape[-1], t_init=t_init, device=device)
-        if started is not None:
-            networks.start_student(UnetTeacher(started, noising, dtype=torch.float32).state_dict())
-        evaluate = InLoop(spec, parts, data, material, device=device).measure if spec.eval.every else None
+            ground = with_pairs(spec, ground, unet, device=device, check=stop.check)
+        teacher = UnetTeacher(unet, parts.schedule, dtype=pick_dtype(spec.optim.precision, device))
+        evaluate = None
+        if spec.eval.every:
+            evaluate = InLoop(spec, parts, ground.data, ground.material, device=device).measure
         say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
         hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
-        outcome = Trainer(spec, networks, material, divergence, fingerprint=fingerprint, hooks=hooks).run()
+        outcome = make_trainer(spec, ground, teacher, fingerprint=fingerprint, hooks=hooks, device=device).run()
     say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
-    student = cast(UnetTeacher, outcome.student)
-    export_student(student.unet, parts, spec.out / "student", t_init=t_init, size_px=data.images.shape[-1])
+    student, t_init = cast(UnetTeacher, outcome.student), start_time(spec, parts)
+    export_student(student.unet, parts, spec.out / "student", t_init=t_init, size_px=ground.data.images.shape[-1])
     return spec.out / "student"
 
 
-def fingerprint_of(spec: DistillSpec, parts: Parts) -> dict[str, object]:
+def prepare(spec: DistillSpec, *, where: str = "student.noise_to_signal") -> Ground:
+    """Find the teacher's parts, read the data and refuse what cannot work.
+
+    Args:
+        where: the key that holds the student's place, for messages.
+
+    Raises:
+        SpecError, PrerequisiteError: as `run_distillation`.
+    """
+    parts = Parts.find(spec.teacher)
+    t_init = start_time(spec, parts)
+    check_start(parts.schedule, t_init, where=where)
+    start = _read_start(spec, parts, t_init)
+    data = read_image_set(spec.captions)
+    material = _read_material(spec, parts, data)
+    _check_sizes(spec, material)
+    return Ground(parts, data, material, _inputs(spec, parts), start)
+
+
+def with_pairs(
+    spec: DistillSpec, ground: Ground, unet: UNet2DConditionModel, *, device: str, check: Callable[[], None]
+) -> Ground:
+    """The same ground with the teacher's own samples, made once and kept in `spec.out`."""
+    made_from = {key: value for key, value in flat(spec.model_dump(mode="json")).items() if key in _PAIRS_KEYS}
+    pairs = make_pairs(
+        spec,
+        unet,
+        ground.parts.schedule,
+        ground.material,
+        cache=spec.out / "pairs.safetensors",
+        made_from=json.dumps({**made_from, **ground.inputs}, sort_keys=True),
+        device=device,
+        check=check,
+    )
+    return replace(ground, material=replace(ground.material, pairs=pairs))
+
+
+def make_trainer(
+    spec: DistillSpec,
+    ground: Ground,
+    teacher: UnetTeacher,
+    *,
+    fingerprint: Mapping[str, object],
+    hooks: Hooks,
+    device: str,
+) -> Trainer:
+    """The training of a job, before its first turn."""
+    material = ground.material
+    cond_dim, t_init = material.cond.shape[-1], start_time(spec, ground.parts)
+    networks = Networks(spec, teacher, cond_dim=cond_dim, t_init=t_init, device=device)
+    if ground.start is not None:
+        networks.load_student(UnetTeacher(ground.start, ground.parts.schedule, dtype=torch.float32).state_dict())
+    return Trainer(spec, networks, material, read_blend(spec.divergence), fingerprint=fingerprint, hooks=hooks)
+
+
+def start_time(spec: DistillSpec, parts: Parts) -> float:
+    """Where the student lives, in the teacher's own time."""
+    value = spec.student.noise_to_signal
+    return parts.schedule.time_for(float("inf") if isinstance(value, str) else value)
+
+
+def fingerprint_of(spec: DistillSpec, ground: Ground) -> dict[str, object]:
     """What a distillation is made from: the job's keys and the digests of its inputs."""
-    latents = spec.teacher / "latents.safetensors"
-    inputs = {
+    return {**flat(spec.model_dump(mode="json")), **ground.inputs}
+
+
+def _inputs(spec: DistillSpec, parts: Parts) -> dict[str, object]:
+    start = {} if spec.student.init is None else {"student.init weights": digest(spec.student.init)}
+    return {
         "teacher weights": digest(parts.root),
-        "teacher latents": _sha256(latents),
+        "teacher latents": _sha256(spec.teacher / "latents.safetensors"),
         "captions file": _sha256(spec.captions),
+        **start,
     }
-    if spec.student.init is not None:
-        inputs["student.init weights"] = digest(spec.student.init)
-    return {**flat(spec.model_dump(mode="json")), **inputs}
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _noise_to_signal(spec: DistillSpec) -> float:
-    value = spec.student.noise_to_signal
-    return float("inf") if isinstance(value, str) else value
 
 
 def _read_start(spec: DistillSpec, teacher: Parts, t_init: float) -> UNet2DConditionModel | None:
@@ -208,19 +266,3 @@ def _check_sizes(spec: DistillSpec, material: Material) -> None:
         problems.append(f"time.low: must be below time.high (got {spec.time.low:g}, {spec.time.high:g}). Cure: 0.02.")
     if problems:
         raise SpecError(problems)
-
-
-def _pairs(
-    spec: DistillSpec,
-    unet: UNet2DConditionModel,
-    parts: Parts,
-    material: Material,
-    *,
-    made_from: str,
-    device: str,
-    check: Callable[[], None],
-) -> Pairs:
-    cache = spec.out / "pairs.safetensors"
-    return make_pairs(
-        spec, unet, parts.schedule, material, cache=cache, made_from=made_from, device=device, check=check
-    )

@@ -54,6 +54,19 @@ def standard_error(how: Resampling, repeated: Sequence[float] | npt.NDArray[np.f
     return _FACTORS[how] * float(np.std(repeated, ddof=1))
 
 
+def deviations(how: Resampling, repeated: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Repetitions of several sets' numbers as deviations whose sums of products are the numbers' covariances.
+
+    Args:
+        repeated: `repetitions sets`; all sets were computed again on the same rows, so that their errors are paired.
+
+    Returns:
+        `repetitions sets`; the root of a column's sum of squares is its `standard_error`.
+    """
+    spread: npt.NDArray[np.float64] = repeated - repeated.mean(0)
+    return _FACTORS[how] / sqrt(len(repeated) - 1) * spread
+
+
 def repeat(
     how: Resampling, n: int, seed: int, compute: Callable[[Int[Tensor, " m"]], dict[str, float]]
 ) -> dict[str, list[float]]:

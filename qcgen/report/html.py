@@ -22,12 +22,13 @@ def render_index(view: RunView, sections: Sequence[Section]) -> str:
     return page.render(view=view, run=view.run, sections=sections, style=Markup(style), policy=policy)
 
 
-def render_training(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """The page of a training; it has no script at all."""
+def render_training(title: str, subtitle: str, sections: Sequence[Section], *, source: str = "events.jsonl") -> str:
+    """The page of a training or a pilot, written from the file `source` beside it; it has no script at all."""
     style = _asset("style.css")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
     page = _environment().get_template("training.html.j2")
-    return page.render(title=title, subtitle=subtitle, sections=sections, style=Markup(style), policy=policy)
+    facts = {"title": title, "subtitle": subtitle, "sections": sections, "source": source}
+    return page.render(**facts, style=Markup(style), policy=policy)
 
 
 def render_grid(run: RunInfo, items: int) -> str:

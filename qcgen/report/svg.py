@@ -144,6 +144,46 @@ def interval_dots(key: str, title: str, dots: Sequence[Dot], *, reference: float
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A number with its standard error. `look`: plain or accent."""
+
+    label: str
+    value: float
+    error: float
+    note: str
+    look: str = "plain"
+
+
+def spans(
+    key: str, title: str, rows: Sequence[Span], *, reference: float | None = None, label_width: float = 40.0
+) -> Markup:
+    """One line a number over a common axis, a whisker of two errors to each side; `reference` dashed."""
+    left, right, floor = label_width, WIDTH - 112.0, len(rows) * 24.0 + 6
+    ends = [row.value + side * 2 * row.error for row in rows for side in (-1, 1)]
+    low, high = _padded(ends + ([] if reference is None else [reference]), False)
+
+    def across(value: float) -> float:
+        return left + (value - low) / (high - low) * (right - left)
+
+    shapes = [_line("axis", left, floor, right, floor)]
+    if reference is not None:
+        shapes.append(_line("limit", across(reference), 0, across(reference), floor + 4))
+    for place, row in enumerate(rows):
+        y = place * 24 + 14
+        shapes.append(_text(0, y + 4, _clip(row.label, int(label_width / 7)), row.label, strong=row.look == "accent"))
+        start, end = across(row.value - 2 * row.error), across(row.value + 2 * row.error)
+        shapes.append(_line("whisker plain", start, y, end, y))
+        shapes.append(f'<circle class="fill {row.look}" cx="{across(row.value):.1f}" cy="{y}" r="4"/>')
+        shapes.append(_text(WIDTH, y + 4, row.note, anchor="end", muted=True))
+    for value, anchor in ((low, "start"), (high, "end")):
+        shapes.append(
+            _text(across(value), floor + 16, words.number(_tidy(value, high - low), 3), anchor=anchor, muted=True)
+        )
+    said = "; ".join(f"{row.label}: {row.note}" for row in rows)
+    return _svg(key, title, said or "no values", floor + 22, "".join(shapes))
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One night; `rate` None leaves a gap. `change` marks the night with a tick."""
 

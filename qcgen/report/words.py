@@ -1,5 +1,7 @@
 """How numbers are written for people."""
 
+import math
+
 from qcgen.report.intervals import Share
 
 
@@ -29,6 +31,25 @@ def number(value: float, digits: int = 4) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
+
+
+def chance(value: float) -> str:
+    """A probability; never rounds to 0 or 1 what is not."""
+    if 0 < value < 0.005:
+        return "<0.01"
+    if 0.995 <= value < 1:
+        return ">0.99"
+    return f"{value:.2f}"
+
+
+def with_error(value: float, error: float, *, percent: bool = False) -> str:
+    """Value and standard error to the error's second significant digit."""
+    scale, sign = (100, " %") if percent else (1, "")
+    value, error = scale * value, scale * error
+    # What is left of numbers that move together is rounding, not an error.
+    digits = 3 if error <= 1e-9 * max(abs(value), 1) else min(6, max(0, 1 - math.floor(math.log10(error))))
+    shown = f"{value:.{digits}f}"
+    return f"{shown.removeprefix('-') if float(shown) == 0 else shown}{sign} ± {error:.{digits}f}"
 
 
 def duration(seconds: float) -> str:

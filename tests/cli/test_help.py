@@ -63,6 +63,7 @@ def test_the_promised_commands_exist() -> None:
         "report",
         "train",
         "distill",
+        "pilot",
         "eval",
         "selfcheck",
         "doctor",

@@ -72,6 +72,30 @@ def test_a_paused_training_ends_bitwise_like_an_undisturbed_one(turn: int, tmp_p
     assert story(whole.out) == story(parts.out)
 
 
+def test_a_pause_without_progress_keeps_the_checkpoint_before_the_last(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path)
+    for turn in (6, 0, 0):
+        with pytest.raises(PausedError):
+            make_trainer(spec, hooks(_PauseAt(turn))).run()
+    marks = [load_state(tmp_path / f"{name}.safetensors")["mark"] for name in ("checkpoint-previous", "checkpoint")]  # type: ignore[index]
+    assert marks == [4, 6]
+
+
+def test_a_training_that_takes_over_a_start_goes_on_from_that_student(tmp_path: Path) -> None:
+    first = make_trainer(make_spec(tmp_path / "first"))
+    with torch.no_grad():
+        for parameter in first.networks.student.parameters():  # type: ignore[attr-defined]
+            parameter += 0.1
+    torch.randn(3, generator=first.generator)
+    second = make_trainer(make_spec(tmp_path / "second", fake={"lr": 1e-3}))
+    second.take_over(first.hand_over())
+    for one, other in zip(first.networks.student.parameters(), second.networks.student.parameters(), strict=True):  # type: ignore[attr-defined]
+        assert torch.equal(one, other)
+    assert torch.equal(torch.randn(3, generator=first.generator), torch.randn(3, generator=second.generator))
+    assert second.stage == "warmup"
+    assert second.networks.optimisers["fake"].param_groups[0]["lr"] == 1e-3
+
+
 def test_a_training_that_goes_wrong_goes_back_halves_the_rate_and_doubles_the_updates(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, optim={"lr": 1e30, "steps": 30, "warmup": 12, "clip_norm": 1e9}, stop={"retries": 2})
     outcome = make_trainer(spec).run()

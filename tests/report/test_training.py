@@ -1,7 +1,6 @@
 """The page of a distillation, from made-up events."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from qcgen.core.errors import PrerequisiteError
 from qcgen.core.events import EVENTS_FILE, EventLog, read_events
 from qcgen.report.training import sections_of, time_shares, write_training_report
 from tests.report.madetraining import write_events
+from tests.report.pagecheck import PageChecker
 
 
 def test_an_empty_log_and_a_full_one_give_whole_pages(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_an_empty_log_and_a_full_one_give_whole_pages(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         write_events(tmp_path / folder / EVENTS_FILE, steps=steps)
         page = write_training_report(tmp_path / folder, "apparel").read_text()
-        checker = _Checker()
+        checker = PageChecker()
         checker.feed(page)
         assert checker.open == []
         assert checker.ids == set(checker.listed), "an id that occurs twice breaks its label"
@@ -67,30 +67,3 @@ def test_steps_that_a_resume_made_again_are_told_once(tmp_path: Path) -> None:
 def test_a_folder_without_a_log_is_told_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="Cure: name the `out` folder"):
         write_training_report(tmp_path, "x")
-
-
-class _Checker(HTMLParser):
-    """Open tags, and every id."""
-
-    _void = frozenset({"meta", "br", "img", "link", "hr", "input"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.listed: list[str] = []
-
-    @property
-    def ids(self) -> set[str]:
-        assert len(self.listed) == len(set(self.listed)), sorted(self.listed)
-        return set(self.listed)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.listed += [value for name, value in attrs if name == "id" and value]
-        if tag not in self._void:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.listed += [value for name, value in attrs if name == "id" and value]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag

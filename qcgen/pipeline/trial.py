@@ -1,0 +1,246 @@
+"""One trial of a pilot: trained to a rung's step, measured there, and never made twice."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import torch
+from diffusers import UNet2DConditionModel
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from qcgen.core.distillspec import DistillSpec
+from qcgen.core.errors import PausedError
+from qcgen.distill.trainer import Hooks, Trainer
+from qcgen.models.checkpoint import load_state, save_state
+from qcgen.models.embedded import pick_dtype
+from qcgen.models.families.sd15 import UnetTeacher
+from qcgen.pipeline.distill import Ground, fingerprint_of, make_trainer, with_pairs
+from qcgen.pipeline.evaluate import Estimate
+from qcgen.pipeline.inloop import InLoop
+from qcgen.pipeline.pilotplan import PilotPlan, Trial
+from qcgen.qc.ranking import Measured
+
+METRICS = ("kid", "manifold", "clip_score", "agreement", "diversity", "tone")
+SHOWN = ("kid", "recall", "precision", "clip_score", "product_top1", "prompt_diversity", "saturation", "high_frequency")
+"""Numbers of these metrics that a pilot keeps."""
+_WHOLE = "the last step"
+_CHECKPOINTS = "checkpoint*.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A trial at a rung: its numbers and their repetitions, or why it was lost."""
+
+    steps: int
+    lost: str | None
+    rollbacks: int
+    estimates: Mapping[str, Estimate]
+    repeated: Mapping[str, tuple[float, ...]]
+
+    @property
+    def measured(self) -> dict[str, Measured]:
+        """As the ranking wants them."""
+        return {
+            name: Measured(one.value, self.repeated[name], one.how, one.real) for name, one in self.estimates.items()
+        }
+
+
+class _Reached(PausedError):  # noqa: N818 (not an error: it ends a training at its rung)
+    """The training is at the rung's step, or past its regression."""
+
+
+class _NotFinite(Exception):  # noqa: N818 (the reason why a trial is lost)
+    """The student makes non-finite latents."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """A training at its rung, the step at which this start of the program took it up, and why it is lost, if it is."""
+
+    trainer: Trainer
+    first: int
+    lost: str | None
+
+
+class Bench:
+    """What the trials share: the teacher, its pairs, the regression starts and the measure. Each is made when it is
+    first needed, so that a pilot that is done already loads no weights.
+
+    Args:
+        check: called between steps and network calls; raises `PausedError` when the work should stop.
+        tell: receives the events of the trainings.
+        cache: folder of the real pictures' columns.
+    """
+
+    def __init__(
+        self,
+        plan: PilotPlan,
+        ground: Ground,
+        *,
+        device: str,
+        check: Callable[[], None],
+        tell: Callable[[Mapping[str, object]], None],
+        say: Callable[[str], None],
+        cache: Path | None,
+    ) -> None:
+        self.plan, self.device, self._bare, self._cache = plan, device, ground, cache
+        self._check, self._tell, self._say = check, tell, say
+        self._out = plan.spec.out
+        self._common = plan.trials[0].spec.model_copy(update={"out": self._out})
+
+    def stored(self, trial: Trial, rung: int) -> Reading | None:
+        """What an earlier start measured."""
+        path = self._file(trial, rung)
+        return TypeAdapter(Reading).validate_json(path.read_bytes()) if path.is_file() else None
+
+    def read(self, trial: Trial, rung: int) -> tuple[Reading, dict[str, object]]:
+        """Train to the rung and measure; the reading is on the disk when this returns.
+
+        Returns:
+            The reading, and what it took: `prepare_s` (what all trials share), `train_s` and `evaluate_s` (wall
+            seconds), and the `steps` of this start.
+
+        Raises:
+            PausedError: a signal asked to stop; a checkpoint was written.
+        """
+        steps, opened_s = self.plan.steps[rung], time.monotonic()
+        # What is made once must not count as a trial's pace.
+        measure, start = self._measure, self._start(trial.spec)
+        began_s = time.monotonic()
+        trained = self._train(trial.spec, stage="matching", step=steps, start=start)
+        trainer, lost = trained.trainer, trained.lost
+        trained_s = time.monotonic()
+        estimates: dict[str, Estimate] = {}
+        repeated: dict[str, tuple[float, ...]] = {}
+        if lost is None:
+            try:
+                estimates, repeated = measure.estimate(_finite(trainer, self._check))
+            except _NotFinite:
+                lost = "its pictures hold non-finite numbers"
+        kept = {name: estimates[name] for name in SHOWN if name in estimates}
+        reading = Reading(steps, lost, trainer.guard.retries, kept, {name: repeated[name] for name in kept})
+        _write(self._file(trial, rung), reading)
+        spent = {"prepare_s": began_s - opened_s, "train_s": trained_s - began_s}
+        return reading, {
+            **spent,
+            "evaluate_s": time.monotonic() - trained_s,
+            "steps": trainer.step - trained.first,
+        }
+
+    def drop(self, trial: Trial) -> None:
+        """Remove what a trial would go on from; its log stays."""
+        for path in trial.spec.out.glob(_CHECKPOINTS):
+            path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what only trainings need."""
+        for trial in self.plan.trials:
+            self.drop(trial)
+
+    def _train(
+        self, spec: DistillSpec, *, stage: str, step: int, start: Mapping[str, object] | None = None
+    ) -> "_Trained":
+        """Train until a step of a stage.
+
+        Args:
+            start: what a training without a checkpoint begins with.
+        """
+        began: list[int] = []
+
+        def check() -> None:
+            self._check()
+            if not began:
+                began.append(trainer.step if trainer.stage == stage else 0)
+            if trainer.stage == stage and trainer.step >= step:
+                raise _Reached("reached")
+
+        spec.out.mkdir(parents=True, exist_ok=True)
+        fingerprint, hooks = fingerprint_of(spec, self._bare), Hooks(tell=self._tell, check=check)
+        trainer = make_trainer(
+            spec, self._ground, self._teacher, fingerprint=fingerprint, hooks=hooks, device=self.device
+        )
+        if start is not None and not trainer.checkpoints.exists():
+            trainer.take_over(start)
+        try:
+            reason = trainer.run().reason
+        except _Reached:
+            reason = _WHOLE
+        return _Trained(trainer, began[0] if began else trainer.step, None if reason == _WHOLE else reason)
+
+    def _start(self, spec: DistillSpec) -> Mapping[str, object] | None:
+        """The student after its regression: it depends on where the student lives, on nothing else of the grid."""
+        if not spec.pairs.steps:
+            _ = self._ground, self._teacher
+            return None
+        place = str(spec.student.noise_to_signal)
+        path = self._out / "starts" / f"{place}.safetensors"
+        if not path.is_file():
+            self._say(f"a regression start at noise_to_signal {place}")
+            common = self._common.model_copy(update={"student": spec.student, "out": path.with_suffix("")})
+            save_state(path, self._train(common, stage="warmup", step=0).trainer.hand_over())
+        for spent in path.with_suffix("").glob(_CHECKPOINTS):
+            spent.unlink(missing_ok=True)
+        return cast(Mapping[str, object], load_state(path))
+
+    @cached_property
+    def _unet(self) -> UNet2DConditionModel:
+        return self._bare.parts.load_unet(self.device)
+
+    @cached_property
+    def _ground(self) -> Ground:
+        if not self._common.pairs.count:
+            return self._bare
+        if not (self._out / "pairs.safetensors").is_file():
+            self._say(f"{self._common.pairs.count} pairs by the teacher's solver, once for all trials")
+        return with_pairs(self._common, self._bare, self._unet, device=self.device, check=self._check)
+
+    @cached_property
+    def _teacher(self) -> UnetTeacher:
+        dtype = pick_dtype(self._common.optim.precision, self.device)
+        return UnetTeacher(self._unet, self._bare.parts.schedule, dtype=dtype)
+
+    @cached_property
+    def _measure(self) -> InLoop:
+        ground = self._bare
+        return InLoop(
+            self._common,
+            ground.parts,
+            ground.data,
+            ground.material,
+            device=self.device,
+            metrics=METRICS,
+            cache=self._cache,
+        )
+
+    def _file(self, trial: Trial, rung: int) -> Path:
+        return trial.spec.out / f"rung-{rung}.json"
+
+
+def _finite(trainer: Trainer, check: Callable[[], None]) -> Callable[[Tensor, Tensor], Tensor]:
+    networks = trainer.networks
+
+    @torch.no_grad()
+    def generate(noise: Tensor, cond: Tensor) -> Tensor:
+        check()
+        x_0 = networks.generate(networks.averaged_student, noise, cond)
+        # Turned to bytes, what is not finite would pass as black.
+        if not bool(torch.isfinite(x_0).all()):
+            raise _NotFinite
+        return x_0
+
+    return generate
+
+
+def _write(path: Path, reading: Reading) -> None:
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(TypeAdapter(Reading).dump_python(reading, mode="json"), file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
