@@ -205,10 +205,15 @@ class StopSpec(Frozen):
 
 
 class DistillSpec(Frozen):
-    """A distillation job: `teacher` is a folder made by `qcgen train`, with its latents."""
+    """A distillation job: `teacher` is a folder made by `qcgen train`, with its latents.
+
+    `purpose`: what the student is for; the licence gate reads it. By default research, which undeclared teachers pass
+    with a warning; the student's lineage then still stops commercial pictures.
+    """
 
     version: Literal[1]
     name: str
+    purpose: Literal["commercial", "research"] = "research"
     teacher: Path
     out: Path
     guidance_scale: float = Field(2.0, ge=1)

@@ -26,7 +26,10 @@ def read_card(folder: Path) -> Card:
             name=body["name"],
             kind=body["kind"],
             licence=body["licence"],
-            lineage=tuple(Lineage(edge["relation"], edge["parent"], edge["licence"]) for edge in body["lineage"]),
+            lineage=tuple(
+                Lineage(edge["relation"], edge["parent"], edge["licence"], edge.get("digest"))
+                for edge in body["lineage"]
+            ),
             declared=True,
             measures=body.get("measures", {}),
             notes=body.get("notes", {}),

@@ -22,12 +22,15 @@ from qcgen.distill.material import Material, Pairs
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
 from qcgen.distill.trainer import Hooks, Trainer
-from qcgen.models.card import digest
+from qcgen.govern.protocol import Work
+from qcgen.models.card import digest, read_card
 from qcgen.models.embedded import pick_dtype
 from qcgen.models.families.sd15 import Parts, TextTower, UnetTeacher
 from qcgen.models.noising import check_start
 from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
+from qcgen.pipeline.licence import pass_gate
+from qcgen.pipeline.publish import declare_student
 
 _LEAST_PER_BIN = 8
 
@@ -48,12 +51,15 @@ def run_distillation(
         tell: receives every logged event.
 
     Raises:
+        BlockedError: a licence stands against a student for the job's purpose.
         SpecError: a mistake in the job, a started distillation without `resume`, or inputs that changed since.
         PrerequisiteError: a part of the teacher is missing.
         PausedError: a signal asked to stop; a checkpoint was written.
     """
     torch.set_num_threads(spec.threads)
     parts = Parts.find(spec.teacher)
+    card = read_card(spec.teacher)
+    pass_gate(Work("distil", spec.purpose, str(spec.teacher), None), card, key="teacher", say=say)
     divergence = read_blend(spec.divergence)
     noising = parts.schedule
     t_init = noising.time_for(_noise_to_signal(spec))
@@ -95,6 +101,14 @@ def run_distillation(
     say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
     student = cast(UnetTeacher, outcome.student)
     export_student(student.unet, parts, spec.out / "student", t_init=t_init, size_px=data.images.shape[-1])
+    declare_student(
+        spec.out / "student",
+        card,
+        teacher_digest=str(fingerprint["teacher weights"]),
+        name=spec.name,
+        purpose=spec.purpose,
+        notes={"recipe": f"{outcome.step} steps of {divergence.describe()}; ended by {outcome.reason}"},
+    )
     return spec.out / "student"
 
 

@@ -10,6 +10,7 @@ import torch
 from qcgen.core.distillspec import DivergenceSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE, read_events, rows_of
+from qcgen.models.card import digest, read_card
 from qcgen.models.embedded import load_encoder, load_student
 from qcgen.models.find import resolve_model
 from tests.train.tinychain import distil, distillation
@@ -26,6 +27,13 @@ def test_the_student_draws_pictures_that_follow_the_noise_and_the_prompt(chain: 
     torch.testing.assert_close(picture, student.decode(student.generate(noise, cond[:1])), rtol=0, atol=0)
     assert not torch.equal(picture, student.decode(student.generate(other, cond[:1])))
     assert not torch.equal(picture, student.decode(student.generate(noise, cond[1:])))
+
+
+def test_the_students_card_pins_its_teacher(chain: Path) -> None:
+    card = read_card(chain / "distilled" / "student")
+    assert card.lineage[0].relation == "distilled_from"
+    assert card.lineage[0].digest == digest(chain / "teacher")
+    assert "last step" in card.notes["recipe"]
 
 
 def test_a_picture_does_not_depend_on_its_batch(chain: Path) -> None:
