@@ -11,6 +11,7 @@ from qcgen.cli import (
     db,
     doctor,
     evaluate,
+    export,
     judge,
     models,
     plan,
@@ -44,6 +45,7 @@ app.add_typer(db.app, name="db")
 app.command()(train.train)
 app.command()(train.distill)
 app.command("eval")(evaluate.evaluate)
+app.command()(export.export)
 app.command()(selfcheck.selfcheck)
 app.command()(doctor.doctor)
 

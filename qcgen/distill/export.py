@@ -40,6 +40,8 @@ def truncated_scheduler(schedule: Schedule, t_init: int) -> LCMScheduler:
         original_inference_steps=1,
         clip_sample=False,
         set_alpha_to_one=True,
+        # What pipelines set anyhow, after a warning; the one step does not depend on it.
+        steps_offset=1,
     )
 
 

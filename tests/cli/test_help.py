@@ -64,6 +64,7 @@ def test_the_promised_commands_exist() -> None:
         "train",
         "distill",
         "eval",
+        "export",
         "selfcheck",
         "doctor",
     }

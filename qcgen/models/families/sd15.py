@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from qcgen.core.errors import PrerequisiteError
+from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.autoencoder import PatchAutoencoder
 from qcgen.models.noising import read_noising
@@ -196,11 +196,27 @@ class Parts:
         unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=dtype, **_LOCAL)
         return plain_attention(unet).to(device)
 
-    def load_vae(self, device: str, dtype: torch.dtype = torch.float32) -> AutoencoderKL | PatchAutoencoder:
-        named = json.loads((self.vae / "config.json").read_text()).get("_class_name")
-        kind = PatchAutoencoder if named == "PatchAutoencoder" else AutoencoderKL
-        vae = kind.from_pretrained(self.vae, torch_dtype=dtype, **_LOCAL)
-        return vae.requires_grad_(False).eval().to(device)
+    def load_vae(
+        self, device: str, dtype: torch.dtype = torch.float32
+    ) -> AutoencoderKL | AutoencoderTiny | PatchAutoencoder:
+        return load_vae(self.vae, device, dtype)
+
+
+def load_vae(
+    folder: Path, device: str, dtype: torch.dtype = torch.float32
+) -> AutoencoderKL | AutoencoderTiny | PatchAutoencoder:
+    """The autoencoder of a folder, frozen.
+
+    Raises:
+        SpecError: a class that is not known, or weights as a pickle.
+    """
+    kinds = {kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, PatchAutoencoder)}
+    named = json.loads((folder / "config.json").read_text()).get("_class_name")
+    if named not in kinds:
+        raise SpecError(f"{folder}: must be one of {', '.join(kinds)} (got {named}). Cure: take one of these.")
+    refuse_pickles(folder)
+    vae = kinds[named].from_pretrained(folder, torch_dtype=dtype, **_LOCAL)
+    return vae.requires_grad_(False).eval().to(device)
 
 
 def plain_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
