@@ -205,7 +205,10 @@ class StopSpec(Frozen):
 
 
 class DistillSpec(Frozen):
-    """A distillation job: `teacher` is a folder made by `qcgen train`, with its latents.
+    """A distillation job: `teacher` is a folder made by `qcgen train`, with its latents, or one in diffusers' format.
+
+    `captions`: the image set; where the teacher has no latents of it, they are made once by the teacher's own
+    autoencoder, and `captions_licence` says under which licence the pictures are.
 
     `purpose`: what the student is for; the licence gate reads it. By default research, which undeclared teachers pass
     with a warning; the student's lineage then still stops commercial pictures.
@@ -219,6 +222,7 @@ class DistillSpec(Frozen):
     guidance_scale: float = Field(2.0, ge=1)
     decoupled: bool = True
     captions: Path
+    captions_licence: str = ""
     student: StudentSpec = StudentSpec()
     divergence: DivergenceSpec = DivergenceSpec()
     ratio: RatioSpec = RatioSpec()

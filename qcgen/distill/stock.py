@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.distill.export import guidance_proof, truncated_scheduler
-from qcgen.models.families.sd15 import Sd15Student, load_vae
+from qcgen.models.codec import load_vae
+from qcgen.models.families.sd15 import Sd15Student
 from qcgen.models.noising import Schedule
+from qcgen.models.studentfolder import guidance_proof, truncated_scheduler
 
 _STOCK = ("AutoencoderKL", "AutoencoderTiny")
 

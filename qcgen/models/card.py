@@ -8,6 +8,7 @@ from qcgen.core.errors import SpecError
 from qcgen.core.types import Card, Lineage
 
 CARD_FILE = "qcgen_model.json"
+STUDENT_FILE = "qcgen_student.json"
 _PINNED = {".safetensors", ".json", ".txt", ".gz"}
 
 

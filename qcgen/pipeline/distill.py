@@ -8,28 +8,29 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers import UNet2DConditionModel
-from safetensors.torch import load_file
+from torch import nn
 
 from qcgen.core.distillspec import DistillSpec
-from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.errors import SpecError
 from qcgen.core.events import EVENTS_FILE
+from qcgen.core.types import Card, Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.distill.blend import read_blend
 from qcgen.distill.checkpoint import Checkpoints, flat
-from qcgen.distill.export import export_student
-from qcgen.distill.material import Material, Pairs
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
 from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.govern.protocol import Work
 from qcgen.models.card import digest, read_card
 from qcgen.models.embedded import pick_dtype
-from qcgen.models.families.sd15 import Parts, TextTower, UnetTeacher
-from qcgen.models.noising import check_start
+from qcgen.models.network import Network
+from qcgen.models.noising import Schedule, check_start
+from qcgen.models.parts import find_parts
+from qcgen.models.protocol import ModelParts
 from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
 from qcgen.pipeline.licence import pass_gate
+from qcgen.pipeline.material import LATENTS, read_material
 from qcgen.pipeline.publish import declare_student
 
 _LEAST_PER_BIN = 8
@@ -57,50 +58,50 @@ def run_distillation(
         PausedError: a signal asked to stop; a checkpoint was written.
     """
     torch.set_num_threads(spec.threads)
-    parts = Parts.find(spec.teacher)
-    card = read_card(spec.teacher)
-    pass_gate(Work("distil", spec.purpose, str(spec.teacher), None), card, key="teacher", say=say)
+    parts = find_parts(spec.teacher, where="teacher")
+    declared = read_card(spec.teacher)
+    card = _with_pictures(spec, declared)
+    # A teacher that lists nothing is told so, whatever the student adds.
+    gated = card if declared.lineage else declared
+    pass_gate(Work("distil", spec.purpose, str(spec.teacher)), gated, key="teacher", say=say)
     divergence = read_blend(spec.divergence)
     noising = parts.schedule
     t_init = noising.time_for(_noise_to_signal(spec))
     check_start(noising, t_init, where="student.noise_to_signal")
     data = read_image_set(spec.captions)
-    material = _read_material(spec, parts, data)
-    _check_sizes(spec, material)
+    _check_sizes(spec, parts, data)
     fingerprint = fingerprint_of(spec, parts)
     checkpoints = Checkpoints(spec.out, fingerprint)
     if checkpoints.exists() and not resume:
         raise SpecError(
             f"out: {spec.out} holds a started distillation. Cure: --resume to go on with it, or another out."
         )
-    spec.out.mkdir(parents=True, exist_ok=True)
     if checkpoints.exists():
         checkpoints.load()
-    unet = parts.load_unet(device)
     with listen("qcgen distill JOB --resume") as stop:
+        material = read_material(spec, parts, data, device=device, check=stop.check)
+        spec.out.mkdir(parents=True, exist_ok=True)
+        teacher = cast(Network, parts.load_network(device, dtype=pick_dtype(spec.optim.precision, device)))
         if spec.pairs.count:
             say(f"{spec.pairs.count} pairs by the teacher's solver")
-            material = replace(
+            solver = Network(teacher.core, teacher.adapter, noising, dtype=torch.bfloat16)
+            made = make_pairs(
+                spec,
+                solver,
                 material,
-                pairs=_pairs(
-                    spec,
-                    unet,
-                    parts,
-                    material,
-                    made_from=json.dumps(fingerprint, sort_keys=True),
-                    device=device,
-                    check=stop.check,
-                ),
+                cache=spec.out / "pairs.safetensors",
+                made_from=json.dumps(fingerprint, sort_keys=True),
+                device=device,
+                check=stop.check,
             )
-        teacher = UnetTeacher(unet, noising, dtype=pick_dtype(spec.optim.precision, device))
+            material = replace(material, pairs=made)
         networks = Networks(spec, teacher, cond_dim=material.cond.shape[-1], t_init=t_init, device=device)
         evaluate = InLoop(spec, parts, data, material, device=device).measure if spec.eval.every else None
         say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
         hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
         outcome = Trainer(spec, networks, material, divergence, fingerprint=fingerprint, hooks=hooks).run()
     say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
-    student = cast(UnetTeacher, outcome.student)
-    export_student(student.unet, parts, spec.out / "student", t_init=t_init, size_px=data.images.shape[-1])
+    parts.write_student(cast(nn.Module, outcome.student), spec.out / "student", t_init=t_init)
     declare_student(
         spec.out / "student",
         card,
@@ -112,15 +113,23 @@ def run_distillation(
     return spec.out / "student"
 
 
-def fingerprint_of(spec: DistillSpec, parts: Parts) -> dict[str, object]:
+def fingerprint_of(spec: DistillSpec, parts: ModelParts) -> dict[str, object]:
     """What a distillation is made from: the job's keys and the digests of its inputs."""
-    latents = spec.teacher / "latents.safetensors"
+    latents = spec.teacher / LATENTS
     inputs = {
         "teacher weights": digest(parts.root),
-        "teacher latents": _sha256(latents),
+        "teacher latents": _sha256(latents) if latents.is_file() else None,
         "captions file": _sha256(spec.captions),
     }
     return {**flat(spec.model_dump(mode="json")), **inputs}
+
+
+def _with_pictures(spec: DistillSpec, card: Card) -> Card:
+    """The teacher's card; pictures that the teacher has not encoded itself are an ancestor of the student's own."""
+    if (spec.teacher / LATENTS).is_file():
+        return card
+    edge = Lineage("trained_on", spec.captions.name, spec.captions_licence)
+    return replace(card, lineage=(*card.lineage, edge))
 
 
 def _sha256(path: Path) -> str:
@@ -133,32 +142,7 @@ def _noise_to_signal(spec: DistillSpec) -> float:
     return float("inf") if isinstance(value, str) else value
 
 
-def _read_material(spec: DistillSpec, parts: Parts, data: ImageSet) -> Material:
-    latents = spec.teacher / "latents.safetensors"
-    if not latents.is_file():
-        raise PrerequisiteError(f"{latents}: missing. Cure: train the teacher here first (it writes its latents).")
-    rows = torch.from_numpy(data.rows(held_out=False))
-    names = sorted(set(data.captions))
-    order = {name: i + 1 for i, name in enumerate(names)}
-    made = load_file(latents)
-    if "weights" not in made:
-        raise PrerequisiteError(
-            f"{latents}: holds no weights of its rows. Cure: delete it and train the teacher again."
-        )
-    if len(made["weights"]) != len(rows):
-        raise SpecError(
-            f"captions: must be the set that the teacher was trained on (got {len(rows)} rows, its latents have "
-            f"{len(made['weights'])}). Cure: give the teacher's own image set."
-        )
-    return Material(
-        latents=made["latents"],
-        weights=made["weights"],
-        caption_of=torch.tensor([order[data.captions[int(row)]] for row in rows]),
-        cond=TextTower(parts.tokenizer, parts.text_encoder, "cpu").embed(["", *names]),
-    )
-
-
-def _check_sizes(spec: DistillSpec, material: Material) -> None:
+def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet) -> None:
     """All that must hold between the job's numbers before the first step."""
     problems = []
     per_bin = spec.optim.batch / spec.ratio.bins / (1 - spec.ratio.ema)
@@ -175,32 +159,26 @@ def _check_sizes(spec: DistillSpec, material: Material) -> None:
         problems.append(
             f"optim.accumulate: must divide optim.batch {spec.optim.batch} (got {spec.optim.accumulate}). Cure: 1."
         )
-    if len(material.weights) < spec.optim.batch:
+    count = len(data.rows(held_out=False))
+    if count < spec.optim.batch:
         problems.append(
-            f"captions: too few pictures for one batch of {spec.optim.batch} (got {len(material.weights)}). "
+            f"captions: too few pictures for one batch of {spec.optim.batch} (got {count}). "
             "Cure: more pictures, or a smaller optim.batch."
         )
     if spec.gan.data != "real" and not spec.pairs.count:
         problems.append(f"gan.data: {spec.gan.data} needs the teacher's samples. Cure: pairs: {{count: 1024}}.")
     if spec.pairs.steps and not spec.pairs.count:
         problems.append("pairs.steps: needs pairs to regress on (got count 0). Cure: pairs: {count: 1024}.")
+    if spec.pairs.count and not isinstance(parts.schedule, Schedule):
+        kind = type(parts.schedule).__name__.lower()
+        problems.append(
+            f"pairs.count: the solver works on a variance-preserving schedule (got {kind}). Cure: pairs: {{count: 0}}."
+        )
+    if spec.guidance_scale != 1 and not parts.guidable:
+        problems.append(
+            f"guidance_scale: must be 1 for a teacher without an empty caption (got {spec.guidance_scale:g}). Cure: 1."
+        )
     if spec.time.low >= spec.time.high:
         problems.append(f"time.low: must be below time.high (got {spec.time.low:g}, {spec.time.high:g}). Cure: 0.02.")
     if problems:
         raise SpecError(problems)
-
-
-def _pairs(
-    spec: DistillSpec,
-    unet: UNet2DConditionModel,
-    parts: Parts,
-    material: Material,
-    *,
-    made_from: str,
-    device: str,
-    check: Callable[[], None],
-) -> Pairs:
-    cache = spec.out / "pairs.safetensors"
-    return make_pairs(
-        spec, unet, parts.schedule, material, cache=cache, made_from=made_from, device=device, check=check
-    )

@@ -17,10 +17,9 @@ from qcgen.distill.stock import draw_stock, pick_decoder, write_stock
 from qcgen.generate.noise import stack_noise
 from qcgen.govern.families import sources_of
 from qcgen.govern.protocol import Work
-from qcgen.models.card import digest, read_card
+from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.embedded import load_student
 from qcgen.models.families.sd15 import Sd15Student
-from qcgen.models.find import STUDENT_FILE
 from qcgen.pipeline.card import describe_parts
 from qcgen.pipeline.licence import pass_gate
 from qcgen.pipeline.publish import write_card

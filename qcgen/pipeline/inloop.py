@@ -12,7 +12,7 @@ from qcgen.data.imageset import ImageSet
 from qcgen.distill.material import Material
 from qcgen.generate.noise import stack_noise
 from qcgen.models.embedded import load_encoder
-from qcgen.models.families.sd15 import Parts
+from qcgen.models.protocol import ModelParts
 from qcgen.pipeline.evaluate import estimate
 from qcgen.qc.registry import make_metrics
 
@@ -25,7 +25,9 @@ _METRICS = ("frechet", "manifold")
 class InLoop:
     """Frechet distance, precision and recall of `eval.n` pictures against real ones that the teacher was trained on."""
 
-    def __init__(self, spec: DistillSpec, parts: Parts, data: ImageSet, material: Material, *, device: str) -> None:
+    def __init__(
+        self, spec: DistillSpec, parts: ModelParts, data: ImageSet, material: Material, *, device: str
+    ) -> None:
         rng = np.random.default_rng(spec.seed)
         rows = data.rows(held_out=False)
         if len(rows) < _LEAST:
@@ -34,7 +36,7 @@ class InLoop:
         self._noise = stack_noise([int(seed) for seed in rng.integers(2**32, size=spec.eval.n)], material.shape)
         self._caption = material.draw_captions(spec.eval.n, generator)
         self._cond, self._device = material.cond, device
-        self._vae = parts.load_vae(device)
+        self._codec = parts.load_codec(device)
         self._encoder = load_encoder(spec.eval.clip, device=device)
         chosen = rng.permutation(rows)[:_REAL]
         self._real = self._embed(data.images[torch.from_numpy(chosen)])
@@ -66,5 +68,5 @@ class InLoop:
     def _pictures(self, generate: Callable[[Tensor, Tensor], Tensor], part: Tensor) -> Tensor:
         cond = self._cond[self._caption[part]].to(self._device)
         x_0 = generate(self._noise[part].to(self._device), cond)
-        pixels = self._vae.decode(x_0 / self._vae.config.scaling_factor).sample / 2 + 0.5
+        pixels = self._codec.decode(x_0)
         return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)

@@ -8,9 +8,8 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from qcgen.distill.export import export_student
-from qcgen.models.families.sd15 import Parts
 from qcgen.models.find import ASSETS
+from qcgen.models.parts import find_parts
 
 CHANNELS = 4
 TEXT = 32
@@ -87,9 +86,9 @@ def stock_teacher(root: Path, *, prediction: str = "epsilon") -> Path:
 
 def stock_student(folder: Path, *, prediction: str = "epsilon", t_init: int = 399) -> Path:
     """The teacher's own UNet as a one-step student."""
-    teacher = Parts.find(stock_teacher(folder / "teacher", prediction=prediction))
+    teacher = find_parts(stock_teacher(folder / "teacher", prediction=prediction))
     student = folder / "student"
-    export_student(teacher.load_unet("cpu"), teacher, student, t_init=float(t_init), size_px=32)
+    teacher.write_student(teacher.load_network("cpu"), student, t_init=float(t_init))
     edges = ({"relation": "distilled_from", "parent": "teacher", "licence": "Apache-2.0"},)
     declare(student, kind="student", licence="Apache-2.0", lineage=edges)
     return student
