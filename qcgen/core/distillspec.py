@@ -151,6 +151,17 @@ class PairsSpec(Frozen):
     lr: float = Field(3e-4, gt=0)
 
 
+class LoraSpec(Frozen):
+    """Student and fake score as low-rank adapters over one set of base weights, which the teacher uses as it is.
+
+    `alpha` / `rank` scales the adapters; `targets` are ends of layers' names, by default the attention's projections.
+    """
+
+    rank: int = Field(16, ge=1, le=1024)
+    alpha: float = Field(16.0, gt=0)
+    targets: tuple[str, ...] | None = Field(None, min_length=1)
+
+
 class DistillOptim(Frozen):
     """AdamW. `batch` pictures an optimiser step, in `accumulate` equal parts; `ema` is the decay of the averaged
     student.
@@ -168,6 +179,7 @@ class DistillOptim(Frozen):
     ema: float = Field(0.99, ge=0, lt=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     gradient_checkpointing: bool = False
+    lora: LoraSpec | None = None
 
 
 class TimeSpec(Frozen):

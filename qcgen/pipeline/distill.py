@@ -23,6 +23,7 @@ from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.govern.protocol import Work
 from qcgen.models.card import digest, read_card
 from qcgen.models.embedded import pick_dtype
+from qcgen.models.lora import merged
 from qcgen.models.network import Network
 from qcgen.models.noising import Schedule, check_start
 from qcgen.models.parts import find_parts
@@ -101,7 +102,7 @@ def run_distillation(
         hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
         outcome = Trainer(spec, networks, material, divergence, fingerprint=fingerprint, hooks=hooks).run()
     say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
-    parts.write_student(cast(nn.Module, outcome.student), spec.out / "student", t_init=t_init)
+    parts.write_student(merged(cast(nn.Module, outcome.student)), spec.out / "student", t_init=t_init)
     declare_student(
         spec.out / "student",
         card,
