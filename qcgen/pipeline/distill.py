@@ -35,6 +35,8 @@ from qcgen.pipeline.material import LATENTS, read_material
 from qcgen.pipeline.publish import declare_student
 
 _LEAST_PER_BIN = 8
+_FORMAT = 2
+"""Of the checkpoints: what an older one holds has other names."""
 
 
 def run_distillation(
@@ -118,6 +120,7 @@ def fingerprint_of(spec: DistillSpec, parts: ModelParts) -> dict[str, object]:
     """What a distillation is made from: the job's keys and the digests of its inputs."""
     latents = spec.teacher / LATENTS
     inputs = {
+        "format": _FORMAT,
         "teacher weights": digest(parts.root),
         "teacher latents": _sha256(latents) if latents.is_file() else None,
         "captions file": _sha256(spec.captions),
