@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from jaxtyping import Float, Shaped, UInt8
@@ -151,6 +151,7 @@ class ModelParts(Protocol):
         guidable: whether an empty caption means something to it, so that guidance does.
     """
 
+    name: ClassVar[str]
     root: Path
 
     @property

@@ -19,7 +19,8 @@ from qcgen.govern.families import sources_of
 from qcgen.govern.protocol import Work
 from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.embedded import load_student
-from qcgen.models.families.sd15 import Sd15Student
+from qcgen.models.families.sd15 import Parts, Sd15Student
+from qcgen.models.parts import find_parts
 from qcgen.pipeline.card import describe_parts
 from qcgen.pipeline.licence import pass_gate
 from qcgen.pipeline.publish import write_card
@@ -76,9 +77,14 @@ def export_stock(
     pass_gate(Work("export", purpose, ref.name), card, key="STUDENT", say=say)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SpecError(f"--out: must be a new or empty folder (got {folder}). Cure: another folder.")
+    family = "toy" if ref.name.startswith("toy:") else find_parts(ref.folder, where="STUDENT").name
+    if family != Parts.name:
+        raise SpecError(
+            f"STUDENT: must be of the family {Parts.name}, whose stock pipeline refuses wrong use (got {family}). "
+            "Cure: run it with `qcgen run`."
+        )
     student = load_student(ref, dtype="float32")
-    if not isinstance(student, Sd15Student):
-        raise SpecError(f"STUDENT: must be a student of the SD 1.x shape (got {ref.name}). Cure: one that has weights.")
+    assert isinstance(student, Sd15Student)
     decoder = pick_decoder(student, vae)
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)

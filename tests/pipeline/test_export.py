@@ -18,6 +18,7 @@ from qcgen.models.embedded import load_student
 from qcgen.models.find import resolve_model
 from qcgen.pipeline.export import LATENT_TOLERANCE, PIXEL_TOLERANCE, Exported, export_stock
 from tests.distill.stockstudent import declare, stock_student, stock_vae
+from tests.train.tinyfamilies import tiny_family
 
 # Run where nothing of qcgen can be imported: folders and diffusers alone.
 _STRANGER = """
@@ -168,6 +169,14 @@ def test_the_gate_is_asked_again_at_export(tmp_path: Path) -> None:
     page = (tmp_path / "stock" / "README.md").read_text()
     row = "| distilled from t | flux-1-dev-non-commercial-license | research only | no commercial use of the model. "
     assert row in page
+
+
+@pytest.mark.parametrize("name", ["sdxl", "toy"])
+def test_students_of_other_families_are_told_that_they_have_no_stock_export(name: str, tmp_path: Path) -> None:
+    folder = tiny_family(name, tmp_path / name)
+    for model in (str(folder), "toy:32") if name == "toy" else (str(folder),):
+        with pytest.raises(SpecError, match=rf"STUDENT: must be of the family sd15, .* \(got {name}\)\. Cure:"):
+            export_stock(resolve_model(model), tmp_path / "stock", vae=None, purpose="research", say=[].append)
 
 
 def test_pictures_that_are_not_finite_are_not_handed_out(tmp_path: Path) -> None:
