@@ -19,7 +19,7 @@ from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
 from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.models.embedded import pick_dtype
-from qcgen.models.families.sd15 import Parts, UnetTeacher
+from qcgen.models.families.sd15 import Parts
 from qcgen.models.find import resolve_model
 
 TEACHER = "embedded:teacher-apparel"
@@ -29,8 +29,8 @@ NETWORK_STAGES = ("teacher", "fake", "discriminator", "student", "optimiser")
 
 def build(folder: Path, parts: Parts, *, batch: int, updates: int) -> Trainer:
     """A trainer in its matching stage on made-up latents of the teacher's shape, with the defaults of a job."""
-    unet = parts.load_unet("cpu")
-    channels, side = int(unet.config.in_channels), int(unet.config.sample_size)
+    teacher = parts.load_network("cpu", dtype=pick_dtype("auto", "cpu"))
+    channels, side, _ = parts.latent_shape
     spec = DistillSpec.model_validate({
         "version": 1, "name": "bench", "teacher": parts.root, "captions": folder, "out": folder, "threads": 1,
         "fake": {"updates": updates, "warmup": 1}, "optim": {"batch": batch, "steps": 1000},
@@ -41,10 +41,9 @@ def build(folder: Path, parts: Parts, *, batch: int, updates: int) -> Trainer:
         latents=torch.randn(1, 256, channels, side, side, generator=generator),
         weights=torch.ones(256),
         caption_of=torch.randint(1, 20, (256,), generator=generator),
-        cond=torch.randn(20, 32, int(unet.config.cross_attention_dim), generator=generator),
+        cond=torch.randn(20, 32, int(teacher.core.config.cross_attention_dim), generator=generator),
     )
     noising = parts.schedule
-    teacher = UnetTeacher(unet, noising, dtype=pick_dtype("auto", "cpu"))
     networks = Networks(spec, teacher, cond_dim=material.cond.shape[-1], t_init=noising.time_for(2.5), device="cpu")
     hooks = Hooks(tell=lambda event: None, check=lambda: None)
     trainer = Trainer(spec, networks, material, read_blend(DivergenceSpec()), fingerprint={}, hooks=hooks)

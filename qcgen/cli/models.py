@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qcgen.cli import export
 from qcgen.cli.console import plain, print_result, table
 from qcgen.cli.options import Device, DeviceOption, Json
 from qcgen.core.errors import SpecError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from qcgen.pipeline.evaluate import Evaluation
 
 app = typer.Typer(help="The models that jobs can name.", no_args_is_help=True)
+app.command()(export.export)
 
 
 @app.command("list")

@@ -43,13 +43,14 @@ def prepare(job_path: Path) -> Prepared:
     from qcgen.cli.jobfile import read_job
     from qcgen.core.expand import expand
     from qcgen.govern.licence import check_licences
+    from qcgen.govern.protocol import Work
     from qcgen.models.find import picture_px, resolve_model
 
     job = read_job(job_path)
     ref = resolve_model(job.model)
     size_px = picture_px(ref)
     expansion = expand(job, job_path, model_digest=ref.digest, size_px=size_px)
-    return Prepared(job, job_path, ref, size_px, expansion, tuple(check_licences(job, ref.card)))
+    return Prepared(job, job_path, ref, size_px, expansion, tuple(check_licences(Work.of_job(job), ref.card)))
 
 
 @contextmanager

@@ -155,6 +155,17 @@ class PairsSpec(Frozen):
     lr: float = Field(3e-4, gt=0)
 
 
+class LoraSpec(Frozen):
+    """Student and fake score as low-rank adapters over one set of base weights, which the teacher uses as it is.
+
+    `alpha` / `rank` scales the adapters; `targets` are ends of layers' names, by default the attention's projections.
+    """
+
+    rank: int = Field(16, ge=1, le=1024)
+    alpha: float = Field(16.0, gt=0)
+    targets: tuple[str, ...] | None = Field(None, min_length=1)
+
+
 class DistillOptim(Frozen):
     """AdamW. `batch` pictures an optimiser step, in `accumulate` equal parts; `ema` is the decay of the averaged
     student.
@@ -172,6 +183,7 @@ class DistillOptim(Frozen):
     ema: float = Field(0.99, ge=0, lt=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     gradient_checkpointing: bool = False
+    lora: LoraSpec | None = None
 
 
 class TimeSpec(Frozen):
@@ -209,15 +221,24 @@ class StopSpec(Frozen):
 
 
 class DistillSpec(Frozen):
-    """A distillation job: `teacher` is a folder made by `qcgen train`, with its latents."""
+    """A distillation job: `teacher` is a folder made by `qcgen train`, with its latents, or one in diffusers' format.
+
+    `captions`: the image set; where the teacher has no latents of it, they are made once by the teacher's own
+    autoencoder, and `captions_licence` says under which licence the pictures are.
+
+    `purpose`: what the student is for; the licence gate reads it. By default research, which undeclared teachers pass
+    with a warning; the student's lineage then still stops commercial pictures.
+    """
 
     version: Literal[1]
     name: str
+    purpose: Literal["commercial", "research"] = "research"
     teacher: Path
     out: Path
     guidance_scale: float = Field(2.0, ge=1)
     decoupled: bool = True
     captions: Path
+    captions_licence: str = ""
     student: StudentSpec = StudentSpec()
     divergence: DivergenceSpec = DivergenceSpec()
     ratio: RatioSpec = RatioSpec()

@@ -1,6 +1,7 @@
 """The error tree.
 
 QcgenError                     exit code
+├── BlockedError               1   a rule stands against it: a licence, an undeclared lineage
 ├── SpecError                  2   a user's mistake; carries every mistake found, no traceback
 ├── PrerequisiteError          3   a package, weight file or driver is missing; carries the cure
 ├── IntegrityError             4   bytes or rows are not what was recorded
@@ -12,6 +13,12 @@ from collections.abc import Sequence
 
 class QcgenError(Exception):
     """An error that a user can act on; the message says where, the rule, the value and the cure."""
+
+    exit_code = 1
+
+
+class BlockedError(QcgenError):
+    """A rule stands against what was asked for; nothing was loaded or written. One rule a line, with its cure."""
 
     exit_code = 1
 

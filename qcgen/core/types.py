@@ -196,11 +196,15 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """One edge of a model's descent: `relation` is distilled_from, trained_on, initialised_from, ..."""
+    """One edge of a model's descent: `relation` is distilled_from, trained_on, initialised_from, ...
+
+    `digest` pins the parent's files where they were at hand.
+    """
 
     relation: str
     parent: str
     licence: str
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from qcgen.core.clock import Clock
 from qcgen.core.distillspec import DistillSpec
 from qcgen.distill.discriminator import Discriminator
+from qcgen.models.lora import TARGETS, SharedAverage, adapt, load_trained, share, trained
 from qcgen.models.protocol import Teacher
 
 TRAINED = ("student", "fake", "discriminator")
@@ -20,6 +21,8 @@ TRAINED = ("student", "fake", "discriminator")
 
 class Networks:
     """Teacher (frozen), student, fake score and discriminator; the student and the fake score start as the teacher.
+
+    With `optim.lora` the three share one set of base weights, and student and fake score learn by adapters.
 
     Args:
         teacher: a module that follows `models.protocol.Teacher`.
@@ -29,16 +32,15 @@ class Networks:
 
     def __init__(self, spec: DistillSpec, teacher: nn.Module, *, cond_dim: int, t_init: float, device: str) -> None:
         self.spec, self.t_init, self.device = spec, t_init, device
-        self._modules = {
-            "teacher": teacher.to(device).eval().requires_grad_(False),
-            "student": copy.deepcopy(teacher).to(device).requires_grad_(True),
-            "fake": copy.deepcopy(teacher).to(device).requires_grad_(True),
-        }
+        frozen = teacher.to(device).eval().requires_grad_(False)
+        torch.manual_seed(spec.seed)
+        self._modules = {"teacher": frozen, **{name: _learner(spec, frozen) for name in ("student", "fake")}}
+        # Adapters draw numbers of their own; the discriminator starts the same with and without them.
         torch.manual_seed(spec.seed)
         self.discriminator = Discriminator(self.teacher.channels, cond_dim).to(device)
         self._modules["discriminator"] = self.discriminator
         # The average is of the float32 parameters, whatever the networks compute in.
-        self.averaged = AveragedModel(self._modules["student"], multi_avg_fn=get_ema_multi_avg_fn(spec.optim.ema))
+        self.averaged = _average(spec, self._modules["student"])
         if spec.optim.gradient_checkpointing:
             for name in ("student", "fake"):
                 _checkpoint_gradients(self._modules[name])
@@ -91,7 +93,7 @@ class Networks:
         The norm is of the gradients as they came, so a non-finite one is seen by the monitor.
         """
         with clock.stage("optimiser"):
-            parameters = list(self._modules[name].parameters())
+            parameters = list(trained(self._modules[name]).values())
             gradients = [p.grad for p in parameters if p.grad is not None]
             norm = nn.utils.get_total_norm(gradients)
             if not bool(torch.isfinite(norm)):
@@ -116,8 +118,9 @@ class Networks:
         self.optimisers[name] = self._optimiser(name, float(group["lr"]), group["betas"])
 
     def load_student(self, state: Mapping[str, Tensor]) -> None:
-        """Give the student other weights; its average begins with its first step anyhow."""
-        self._modules["student"].load_state_dict(state)
+        """Give the student other weights (with adapters: other adapters); its average begins with its first step
+        anyhow."""
+        self._load("student", state)
 
     def parameters(self) -> int:
         """Parameters of one copy of the UNet."""
@@ -125,21 +128,54 @@ class Networks:
 
     def state_dict(self) -> dict[str, object]:
         return {
-            **{name: self._modules[name].state_dict() for name in TRAINED},
+            **{name: self._weights(name) for name in TRAINED},
             "averaged": self.averaged.state_dict(),
             **{f"{name}_optimiser": optimiser.state_dict() for name, optimiser in self.optimisers.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         for name in TRAINED:
-            self._modules[name].load_state_dict(cast(dict[str, Tensor], state[name]))
+            self._load(name, cast(dict[str, Tensor], state[name]))
         self.averaged.load_state_dict(cast(dict[str, Tensor], state["averaged"]))
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(cast(dict[str, object], state[f"{name}_optimiser"]))
 
     def _optimiser(self, name: str, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
         decay = self.spec.optim.weight_decay
-        return torch.optim.AdamW(self._modules[name].parameters(), lr=rate, betas=betas, weight_decay=decay, fused=True)
+        learns = list(trained(self._modules[name]).values())
+        return torch.optim.AdamW(learns, lr=rate, betas=betas, weight_decay=decay, fused=True)
+
+    def _adapted(self, name: str) -> bool:
+        return self.spec.optim.lora is not None and name != "discriminator"
+
+    def _load(self, name: str, weights: Mapping[str, Tensor]) -> None:
+        if self._adapted(name):
+            load_trained(self._modules[name], weights)
+        else:
+            self._modules[name].load_state_dict(weights)
+
+    def _weights(self, name: str) -> dict[str, Tensor]:
+        """What a checkpoint keeps of a network: with adapters those alone, for the base is the teacher's folder."""
+        module = self._modules[name]
+        if not self._adapted(name):
+            return module.state_dict()
+        return {name: parameter.detach() for name, parameter in trained(module).items()}
+
+
+def _learner(spec: DistillSpec, teacher: nn.Module) -> nn.Module:
+    """A copy of the teacher that learns whole, or one that shares its weights and learns by adapters."""
+    lora = spec.optim.lora
+    if lora is None:
+        return copy.deepcopy(teacher).requires_grad_(True)
+    learner = share(teacher)
+    adapt(learner, rank=lora.rank, alpha=lora.alpha, targets=lora.targets or TARGETS)
+    return learner
+
+
+def _average(spec: DistillSpec, student: nn.Module) -> AveragedModel | SharedAverage:
+    if spec.optim.lora is not None:
+        return SharedAverage(student, spec.optim.ema)
+    return AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(spec.optim.ema))
 
 
 def _checkpoint_gradients(module: nn.Module) -> None:

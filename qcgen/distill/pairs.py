@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import DPMSolverMultistepScheduler
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,15 +19,14 @@ from qcgen.distill.material import Material, Pairs
 from qcgen.distill.networks import Networks
 from qcgen.models.checkpoint import load_state, save_state
 from qcgen.models.noising import Schedule
-from qcgen.models.protocol import Noising
+from qcgen.models.protocol import Teacher
 
 _CHUNK = 128
 
 
 @torch.no_grad()
 def solve(
-    teacher: UNet2DConditionModel,
-    schedule: Noising,
+    teacher: Teacher,
     noise: Tensor,
     cond: Tensor,
     empty: Tensor,
@@ -40,6 +39,7 @@ def solve(
     Raises:
         SpecError: the teacher's schedule is not variance preserving.
     """
+    schedule = teacher.noising
     if not isinstance(schedule, Schedule):
         raise SpecError(
             f"pairs: the solver works on a variance-preserving schedule (got {type(schedule).__name__.lower()}). "
@@ -56,8 +56,7 @@ def solve(
     x_t = noise * solver.init_noise_sigma
     both = torch.cat([cond, empty.expand_as(cond)])
     for t in solver.timesteps:
-        with torch.autocast(noise.device.type, torch.bfloat16):
-            output = teacher(torch.cat([x_t, x_t]), t, both).sample.float()
+        output = teacher.predict(torch.cat([x_t, x_t]), t.to(noise.device).expand(2 * len(noise)), both)
         conditional, unconditional = output.chunk(2)
         x_t = solver.step(unconditional + guidance_scale * (conditional - unconditional), t, x_t).prev_sample
     return x_t
@@ -65,8 +64,7 @@ def solve(
 
 def make_pairs(
     spec: DistillSpec,
-    teacher: UNet2DConditionModel,
-    schedule: Noising,
+    teacher: Teacher,
     material: Material,
     *,
     cache: Path,
@@ -92,7 +90,6 @@ def make_pairs(
         check()
         x_0 = solve(
             teacher,
-            schedule,
             noise[part].to(device),
             material.cond[caption[part]].to(device),
             material.cond[:1].to(device),

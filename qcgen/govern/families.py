@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 from qcgen.core.types import Card
 
@@ -13,13 +14,17 @@ _UNKNOWN = frozenset({"", "unknown", "other", "none", "undeclared", "unspecified
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One row of the table. `read_by` and `on` say who read the licence's text and when; None: nobody did."""
+    """One row of the table. `read_by` and `on` say who read the licence's text and when; None: nobody did.
+
+    `distillation`: whether a student may be made of a model under it: for any purpose, for research, for none.
+    """
 
     name: str
     matches: tuple[str, ...]
     non_commercial: bool
     rail: bool
     revenue_cap: bool
+    distillation: Literal["any", "research", "none"]
     duties: tuple[str, ...]
     read_by: str | None
     on: str | None
@@ -31,12 +36,14 @@ class Source:
 
     Attributes:
         what: `the model itself`, or `trained_on clothing128`.
+        relation: the edge's, empty for the model's own licence.
         licence: as declared.
         families: every row of the table that the name matches; empty for an unrecognised or missing licence.
         missing: no licence is declared.
     """
 
     what: str
+    relation: str
     licence: str
     families: tuple[Family, ...]
     missing: bool
@@ -51,8 +58,8 @@ class Source:
 
 def sources_of(card: Card) -> list[Source]:
     """The model's own licence and that of every edge of its lineage: restrictions of all ancestors come down."""
-    own = [_source("the model itself", card.licence or "")]
-    return own + [_source(f"{edge.relation} {edge.parent}", edge.licence) for edge in card.lineage]
+    own = [_source("the model itself", "", card.licence or "")]
+    return own + [_source(f"{edge.relation} {edge.parent}", edge.relation, edge.licence) for edge in card.lineage]
 
 
 @cache
@@ -66,6 +73,7 @@ def families() -> tuple[Family, ...]:
             non_commercial=row["non_commercial"],
             rail=row["rail"],
             revenue_cap=row["revenue_cap"],
+            distillation=row["distillation"],
             duties=tuple(row["duties"]),
             read_by=row["read_by"],
             on=row["on"],
@@ -74,10 +82,10 @@ def families() -> tuple[Family, ...]:
     )
 
 
-def _source(what: str, licence: str) -> Source:
+def _source(what: str, relation: str, licence: str) -> Source:
     words = re.sub(r"[^a-z0-9+]+", "-", licence.lower().replace("++", "pp")).strip("-")
     found = tuple(family for family in families() if any(_within(needle, words) for needle in family.matches))
-    return Source(what, licence, found, words in _UNKNOWN)
+    return Source(what, relation, licence, found, words in _UNKNOWN)
 
 
 def _within(needle: str, words: str) -> bool:

@@ -1,9 +1,35 @@
-"""What a rule is: one file in `govern/rules`, found by the registry."""
+"""What a rule is, and what it looks at; one rule is one file in `govern/rules`, found by the registry."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from qcgen.core.job import JobSpec
+from qcgen.core.job import JobSpec, RightsSpec
 from qcgen.core.types import Card, Finding
+
+Act = Literal["generate", "distil", "export"]
+"""What is done with a model: pictures, a student of it, a copy of it to pass on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What somebody is about to do.
+
+    Attributes:
+        act: what is done.
+        purpose: `commercial` or `research`.
+        model: the model's name or folder, for messages.
+        rights: who owns the pictures and why; only pictures have them.
+    """
+
+    act: Act
+    purpose: Literal["commercial", "research"]
+    model: str
+    rights: RightsSpec | None = None
+
+    @classmethod
+    def of_job(cls, job: JobSpec) -> "Work":
+        """A generation job's."""
+        return cls("generate", job.purpose, job.model, job.governance.rights)
 
 
 class Rule(Protocol):
@@ -15,6 +41,6 @@ class Rule(Protocol):
 
     name: str
 
-    def check(self, job: JobSpec, card: Card) -> list[Finding]:
-        """Breaches; `block` stops the job before any weight is loaded, `warn` is printed and recorded."""
+    def check(self, work: Work, card: Card) -> list[Finding]:
+        """Breaches; `block` stops the work before any weight is loaded, `warn` is printed and recorded."""
         ...

@@ -8,6 +8,7 @@ from qcgen.core.errors import SpecError
 from qcgen.core.types import Card, Lineage
 
 CARD_FILE = "qcgen_model.json"
+STUDENT_FILE = "qcgen_student.json"
 _PINNED = {".safetensors", ".json", ".txt", ".gz"}
 
 
@@ -26,7 +27,10 @@ def read_card(folder: Path) -> Card:
             name=body["name"],
             kind=body["kind"],
             licence=body["licence"],
-            lineage=tuple(Lineage(edge["relation"], edge["parent"], edge["licence"]) for edge in body["lineage"]),
+            lineage=tuple(
+                Lineage(edge["relation"], edge["parent"], edge["licence"], edge.get("digest"))
+                for edge in body["lineage"]
+            ),
             declared=True,
             measures=body.get("measures", {}),
             notes=body.get("notes", {}),

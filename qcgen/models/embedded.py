@@ -4,10 +4,13 @@ import torch
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import ModelRef
+from qcgen.models.card import STUDENT_FILE
 from qcgen.models.encoder import OpenClipEncoder
 from qcgen.models.families.sd15 import Parts, Sd15Student
 from qcgen.models.families.toy import ToyStudent
-from qcgen.models.find import STUDENT_FILE, resolve_model
+from qcgen.models.find import resolve_model
+from qcgen.models.onestep import OneStepStudent
+from qcgen.models.parts import find_parts
 from qcgen.models.protocol import ImageTextEncoder, Student
 
 
@@ -25,7 +28,10 @@ def load_student(ref: ModelRef, *, device: str = "cpu", dtype: str = "auto") -> 
             f"model: {ref.name} has no {STUDENT_FILE}, so it is not a one-step student. "
             "Cure: distil it with `qcgen distill`."
         )
-    return Sd15Student(ref, Parts.find(ref.folder), device=device, dtype=pick_dtype(dtype, device))
+    parts, computes = find_parts(ref.folder), pick_dtype(dtype, device)
+    if isinstance(parts, Parts):
+        return Sd15Student(ref, parts, device=device, dtype=computes)
+    return OneStepStudent(ref, parts, device=device, dtype=computes)
 
 
 def load_encoder(name: str, *, device: str = "cpu") -> ImageTextEncoder:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import ModelRef
-from qcgen.models.card import digest, read_card
+from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.pickles import WEIGHTS, refuse_pickles
 
 ASSETS = Path(__file__).parent / "assets"
-STUDENT_FILE = "qcgen_student.json"
 
 
 def embedded_models() -> list[str]:

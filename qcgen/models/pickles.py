@@ -4,7 +4,7 @@ from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 
-WEIGHTS = ("unet", "vae", "text_encoder")
+WEIGHTS = ("unet", "transformer", "mixture", "vae", "text_encoder", "text_encoder_2")
 """The parts of a folder in diffusers' layout that hold weights."""
 
 

@@ -1,10 +1,12 @@
 """What the steps need of a network. Pixels at the border are RGB in [0, 1] (float) or uint8, channels first."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol
 
+import torch
 from jaxtyping import Float, Shaped, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from qcgen.core.types import ModelRef
 
@@ -120,4 +122,60 @@ class Teacher(Protocol):
         self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
     ) -> tuple[Float[Tensor, "b c h w"], list[Tensor]]:
         """mu and the feature maps from one call."""
+        ...
+
+
+class Codec(Protocol):
+    """Pictures to what a network works on (latents of about unit deviation, or pixels) and back. Needs no gradient."""
+
+    def encode(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hh ww"]:
+        """From pixels in [-1, 1]."""
+        ...
+
+    def decode(self, latents: Float[Tensor, "b c hh ww"]) -> Float[Tensor, "b 3 h w"]:
+        """Pixels in about [0, 1], unclamped."""
+        ...
+
+
+Embedder = Callable[[Sequence[str]], Tensor]
+"""The condition `n k d` of each caption, float32; holds the text towers as long as it lives."""
+
+
+class ModelParts(Protocol):
+    """A model's folder as its family reads it; nothing is loaded before it is asked for.
+
+    Attributes:
+        name: the family.
+        root: the folder.
+        size_px: side of the pictures.
+        guidable: whether an empty caption means something to it, so that guidance does.
+    """
+
+    name: ClassVar[str]
+    root: Path
+
+    @property
+    def size_px(self) -> int: ...
+
+    @property
+    def guidable(self) -> bool: ...
+
+    @property
+    def schedule(self) -> Noising: ...
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the network works on."""
+        ...
+
+    def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """Follows `Teacher`; parameters are float32, `dtype` is what it computes in."""
+        ...
+
+    def load_embedder(self, device: str) -> Embedder: ...
+
+    def load_codec(self, device: str) -> Codec: ...
+
+    def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
+        """A student that started as this folder's network, as a complete folder of the same family."""
         ...

@@ -2,37 +2,47 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers import UNet2DConditionModel
-from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE
+from qcgen.core.types import Card, Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.distill.blend import read_blend
 from qcgen.distill.checkpoint import Checkpoints, flat
-from qcgen.distill.export import export_student
 from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
 from qcgen.distill.trainer import Hooks, Trainer
-from qcgen.models.card import digest
+from qcgen.govern.protocol import Work
+from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.embedded import pick_dtype
-from qcgen.models.families.sd15 import Parts, TextTower, UnetTeacher
-from qcgen.models.find import STUDENT_FILE
-from qcgen.models.noising import check_start
+from qcgen.models.lora import merged
+from qcgen.models.network import Network
+from qcgen.models.noising import Schedule, check_start
+from qcgen.models.parts import find_parts
+from qcgen.models.protocol import ModelParts
 from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
+from qcgen.pipeline.licence import pass_gate
+from qcgen.pipeline.material import LATENTS, read_material
+from qcgen.pipeline.publish import declare_student
 
 _LEAST_PER_BIN = 8
+_FORMAT = 2
+"""Of the checkpoints: what an older one holds has other names."""
 _PAIRS_KEYS = frozenset({"guidance_scale", "pairs.count", "pairs.solver_steps", "seed"})
 """Keys of a job that its pairs depend on."""
+_GUIDANCE_PROOF = frozenset({"core.time_embedding.cond_proj.weight"})
+"""What writing a student added: an embedding of weight zero, which keeps pipelines from guiding it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +50,16 @@ class Ground:
     """What a distillation stands on before the teacher is loaded.
 
     Attributes:
+        card: the teacher's, with the pictures that the student adds to its lineage.
         inputs: digests of what it is made from, by name.
-        start: the network of `student.init`.
+        start: weights of `student.init`, by the teacher's own names.
     """
 
-    parts: Parts
+    parts: ModelParts
+    card: Card
     data: ImageSet
-    material: Material
     inputs: Mapping[str, object]
-    start: UNet2DConditionModel | None = None
+    start: Mapping[str, Tensor] | None
 
 
 def run_distillation(
@@ -67,13 +78,14 @@ def run_distillation(
         tell: receives every logged event.
 
     Raises:
+        BlockedError: a licence stands against a student for the job's purpose.
         SpecError: a mistake in the job, a started distillation without `resume`, or inputs that changed since.
         PrerequisiteError: a part of the teacher is missing.
         PausedError: a signal asked to stop; a checkpoint was written.
     """
     torch.set_num_threads(spec.threads)
     divergence = read_blend(spec.divergence)
-    ground = prepare(spec)
+    ground = prepare(spec, say=say)
     parts = ground.parts
     fingerprint = fingerprint_of(spec, ground)
     checkpoints = Checkpoints(spec.out, fingerprint)
@@ -81,83 +93,99 @@ def run_distillation(
         raise SpecError(
             f"out: {spec.out} holds a started distillation. Cure: --resume to go on with it, or another out."
         )
-    spec.out.mkdir(parents=True, exist_ok=True)
     if checkpoints.exists():
         checkpoints.load()
-    unet = parts.load_unet(device)
     with listen("qcgen distill JOB --resume") as stop:
+        material = read_material(spec, parts, ground.data, device=device, check=stop.check)
+        spec.out.mkdir(parents=True, exist_ok=True)
+        teacher = load_teacher(spec, ground, device=device)
         if spec.pairs.count:
             say(f"{spec.pairs.count} pairs by the teacher's solver")
-            ground = with_pairs(spec, ground, unet, device=device, check=stop.check)
-        teacher = UnetTeacher(unet, parts.schedule, dtype=pick_dtype(spec.optim.precision, device))
-        evaluate = None
-        if spec.eval.every:
-            evaluate = InLoop(spec, parts, ground.data, ground.material, device=device).measure
+            material = with_pairs(spec, ground, material, teacher, device=device, check=stop.check)
+        evaluate = InLoop(spec, parts, ground.data, material, device=device).measure if spec.eval.every else None
         say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
         hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
-        outcome = make_trainer(spec, ground, teacher, fingerprint=fingerprint, hooks=hooks, device=device).run()
+        trainer = make_trainer(spec, ground, material, teacher, fingerprint=fingerprint, hooks=hooks, device=device)
+        outcome = trainer.run()
     say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
-    student, t_init = cast(UnetTeacher, outcome.student), start_time(spec, parts)
-    export_student(student.unet, parts, spec.out / "student", t_init=t_init, size_px=ground.data.images.shape[-1])
+    student = merged(cast(nn.Module, outcome.student))
+    parts.write_student(student, spec.out / "student", t_init=start_time(spec, parts))
+    declare_student(
+        spec.out / "student",
+        ground.card,
+        teacher_digest=str(ground.inputs["teacher weights"]),
+        name=spec.name,
+        purpose=spec.purpose,
+        notes={"recipe": f"{outcome.step} steps of {divergence.describe()}; ended by {outcome.reason}"},
+    )
     return spec.out / "student"
 
 
-def prepare(spec: DistillSpec, *, where: str = "student.noise_to_signal") -> Ground:
-    """Find the teacher's parts, read the data and refuse what cannot work.
+def prepare(spec: DistillSpec, *, say: Callable[[str], None], where: str = "student.noise_to_signal") -> Ground:
+    """Find the teacher's parts, pass the licence gate, read the pictures and refuse what cannot work.
 
     Args:
+        say: receives what the licence gate warns of.
         where: the key that holds the student's place, for messages.
 
     Raises:
-        SpecError, PrerequisiteError: as `run_distillation`.
+        BlockedError, SpecError, PrerequisiteError: as `run_distillation`.
     """
-    parts = Parts.find(spec.teacher)
-    t_init = start_time(spec, parts)
-    check_start(parts.schedule, t_init, where=where)
-    start = _read_start(spec, parts, t_init)
+    parts = find_parts(spec.teacher, where="teacher")
+    declared = read_card(spec.teacher)
+    card = _with_pictures(spec, declared)
+    # A teacher that lists nothing is told so, whatever the student adds.
+    gated = card if declared.lineage else declared
+    pass_gate(Work("distil", spec.purpose, str(spec.teacher)), gated, key="teacher", say=say)
+    check_start(parts.schedule, start_time(spec, parts), where=where)
+    start = _read_start(spec, parts)
     data = read_image_set(spec.captions)
-    material = _read_material(spec, parts, data)
-    _check_sizes(spec, material)
-    return Ground(parts, data, material, _inputs(spec, parts), start)
+    _check_sizes(spec, parts, data)
+    return Ground(parts, card, data, _inputs(spec, parts), start)
+
+
+def load_teacher(spec: DistillSpec, ground: Ground, *, device: str) -> Network:
+    """The teacher's network in the job's precision."""
+    return cast(Network, ground.parts.load_network(device, dtype=pick_dtype(spec.optim.precision, device)))
 
 
 def with_pairs(
-    spec: DistillSpec, ground: Ground, unet: UNet2DConditionModel, *, device: str, check: Callable[[], None]
-) -> Ground:
-    """The same ground with the teacher's own samples, made once and kept in `spec.out`."""
+    spec: DistillSpec, ground: Ground, material: Material, teacher: Network, *, device: str, check: Callable[[], None]
+) -> Material:
+    """The same material with the teacher's own samples, made once and kept in `spec.out`."""
     made_from = {key: value for key, value in flat(spec.model_dump(mode="json")).items() if key in _PAIRS_KEYS}
+    inputs = {key: value for key, value in ground.inputs.items() if not key.startswith("student.")}
     pairs = make_pairs(
         spec,
-        unet,
-        ground.parts.schedule,
-        ground.material,
+        Network(teacher.core, teacher.adapter, ground.parts.schedule, dtype=torch.bfloat16),
+        material,
         cache=spec.out / "pairs.safetensors",
-        made_from=json.dumps({**made_from, **ground.inputs}, sort_keys=True),
+        made_from=json.dumps({**made_from, **inputs}, sort_keys=True),
         device=device,
         check=check,
     )
-    return replace(ground, material=replace(ground.material, pairs=pairs))
+    return replace(material, pairs=pairs)
 
 
 def make_trainer(
     spec: DistillSpec,
     ground: Ground,
-    teacher: UnetTeacher,
+    material: Material,
+    teacher: Network,
     *,
     fingerprint: Mapping[str, object],
     hooks: Hooks,
     device: str,
 ) -> Trainer:
     """The training of a job, before its first turn."""
-    material = ground.material
     cond_dim, t_init = material.cond.shape[-1], start_time(spec, ground.parts)
     networks = Networks(spec, teacher, cond_dim=cond_dim, t_init=t_init, device=device)
     if ground.start is not None:
-        networks.load_student(UnetTeacher(ground.start, ground.parts.schedule, dtype=torch.float32).state_dict())
+        networks.load_student(ground.start)
     return Trainer(spec, networks, material, read_blend(spec.divergence), fingerprint=fingerprint, hooks=hooks)
 
 
-def start_time(spec: DistillSpec, parts: Parts) -> float:
+def start_time(spec: DistillSpec, parts: ModelParts) -> float:
     """Where the student lives, in the teacher's own time."""
     value = spec.student.noise_to_signal
     return parts.schedule.time_for(float("inf") if isinstance(value, str) else value)
@@ -168,14 +196,58 @@ def fingerprint_of(spec: DistillSpec, ground: Ground) -> dict[str, object]:
     return {**flat(spec.model_dump(mode="json")), **ground.inputs}
 
 
-def _inputs(spec: DistillSpec, parts: Parts) -> dict[str, object]:
+def _inputs(spec: DistillSpec, parts: ModelParts) -> dict[str, object]:
+    latents = spec.teacher / LATENTS
     start = {} if spec.student.init is None else {"student.init weights": digest(spec.student.init)}
     return {
+        "format": _FORMAT,
         "teacher weights": digest(parts.root),
-        "teacher latents": _sha256(spec.teacher / "latents.safetensors"),
+        "teacher latents": _sha256(latents) if latents.is_file() else None,
         "captions file": _sha256(spec.captions),
         **start,
     }
+
+
+def _read_start(spec: DistillSpec, teacher: ModelParts) -> Mapping[str, Tensor] | None:
+    """The weights of `student.init`, by the teacher's own names."""
+    folder = spec.student.init
+    if folder is None:
+        return None
+    if spec.optim.lora is not None:
+        raise SpecError(
+            "student.init: adapters begin at the teacher, on the base that all networks share (got optim.lora too). "
+            "Cure: leave one of them out."
+        )
+    facts = folder / STUDENT_FILE
+    if not facts.is_file():
+        raise PrerequisiteError(
+            f"student.init: {facts} is missing. Cure: the folder of a student that qcgen distilled."
+        )
+    lives_at, t_init = json.loads(facts.read_text(encoding="utf-8"))["t_init"], start_time(spec, teacher)
+    if not math.isclose(lives_at, int(t_init) if isinstance(teacher.schedule, Schedule) else t_init):
+        raise SpecError(
+            f"student.init: must live at the job's time {t_init:g} (got {lives_at:g}). "
+            "Cure: the noise_to_signal that it was distilled with."
+        )
+    given, own = (
+        cast(Network, parts.load_network("cpu", dtype=torch.float32)).state_dict()
+        for parts in (find_parts(folder, where="student.init"), teacher)
+    )
+    if not own.keys() <= given.keys() <= own.keys() | _GUIDANCE_PROOF or any(
+        given[name].shape != value.shape for name, value in own.items()
+    ):
+        raise SpecError(
+            f"student.init: {folder} is not a student of {teacher.root}. Cure: one with the teacher's shapes."
+        )
+    return {name: given[name] for name in own}
+
+
+def _with_pictures(spec: DistillSpec, card: Card) -> Card:
+    """The teacher's card; pictures that the teacher has not encoded itself are an ancestor of the student's own."""
+    if (spec.teacher / LATENTS).is_file():
+        return card
+    edge = Lineage("trained_on", spec.captions.name, spec.captions_licence)
+    return replace(card, lineage=(*card.lineage, edge))
 
 
 def _sha256(path: Path) -> str:
@@ -183,60 +255,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_start(spec: DistillSpec, teacher: Parts, t_init: float) -> UNet2DConditionModel | None:
-    """The UNet of `student.init`, as the teacher's own class has it."""
-    folder = spec.student.init
-    if folder is None:
-        return None
-    facts = folder / STUDENT_FILE
-    if not facts.is_file():
-        raise PrerequisiteError(
-            f"student.init: {facts} is missing. Cure: the folder of a student that qcgen distilled."
-        )
-    lives_at = json.loads(facts.read_text())["t_init"]
-    if lives_at != int(t_init):
-        raise SpecError(
-            f"student.init: must live at the job's time {int(t_init)} (got {lives_at}). "
-            "Cure: the noise_to_signal that it was distilled with."
-        )
-    unet, wanted = Parts.find(folder).load_unet("cpu"), teacher.load_unet("cpu")
-    # The export added an embedding of weight zero, which keeps pipelines from guiding it.
-    found = {name: value for name, value in unet.state_dict().items() if name != "time_embedding.cond_proj.weight"}
-    shapes = {name: value.shape for name, value in found.items()}
-    if shapes != {name: value.shape for name, value in wanted.state_dict().items()}:
-        raise SpecError(
-            f"student.init: {folder} is not a student of {teacher.root}. Cure: one with the teacher's shapes."
-        )
-    wanted.load_state_dict(found)
-    return wanted
-
-
-def _read_material(spec: DistillSpec, parts: Parts, data: ImageSet) -> Material:
-    latents = spec.teacher / "latents.safetensors"
-    if not latents.is_file():
-        raise PrerequisiteError(f"{latents}: missing. Cure: train the teacher here first (it writes its latents).")
-    rows = torch.from_numpy(data.rows(held_out=False))
-    names = sorted(set(data.captions))
-    order = {name: i + 1 for i, name in enumerate(names)}
-    made = load_file(latents)
-    if "weights" not in made:
-        raise PrerequisiteError(
-            f"{latents}: holds no weights of its rows. Cure: delete it and train the teacher again."
-        )
-    if len(made["weights"]) != len(rows):
-        raise SpecError(
-            f"captions: must be the set that the teacher was trained on (got {len(rows)} rows, its latents have "
-            f"{len(made['weights'])}). Cure: give the teacher's own image set."
-        )
-    return Material(
-        latents=made["latents"],
-        weights=made["weights"],
-        caption_of=torch.tensor([order[data.captions[int(row)]] for row in rows]),
-        cond=TextTower(parts.tokenizer, parts.text_encoder, "cpu").embed(["", *names]),
-    )
-
-
-def _check_sizes(spec: DistillSpec, material: Material) -> None:
+def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet) -> None:
     """All that must hold between the job's numbers before the first step."""
     problems = []
     per_bin = spec.optim.batch / spec.ratio.bins / (1 - spec.ratio.ema)
@@ -253,15 +272,25 @@ def _check_sizes(spec: DistillSpec, material: Material) -> None:
         problems.append(
             f"optim.accumulate: must divide optim.batch {spec.optim.batch} (got {spec.optim.accumulate}). Cure: 1."
         )
-    if len(material.weights) < spec.optim.batch:
+    count = len(data.rows(held_out=False))
+    if count < spec.optim.batch:
         problems.append(
-            f"captions: too few pictures for one batch of {spec.optim.batch} (got {len(material.weights)}). "
+            f"captions: too few pictures for one batch of {spec.optim.batch} (got {count}). "
             "Cure: more pictures, or a smaller optim.batch."
         )
     if spec.gan.data != "real" and not spec.pairs.count:
         problems.append(f"gan.data: {spec.gan.data} needs the teacher's samples. Cure: pairs: {{count: 1024}}.")
     if spec.pairs.steps and not spec.pairs.count:
         problems.append("pairs.steps: needs pairs to regress on (got count 0). Cure: pairs: {count: 1024}.")
+    if spec.pairs.count and not isinstance(parts.schedule, Schedule):
+        kind = type(parts.schedule).__name__.lower()
+        problems.append(
+            f"pairs.count: the solver works on a variance-preserving schedule (got {kind}). Cure: pairs: {{count: 0}}."
+        )
+    if spec.guidance_scale != 1 and not parts.guidable:
+        problems.append(
+            f"guidance_scale: must be 1 for a teacher without an empty caption (got {spec.guidance_scale:g}). Cure: 1."
+        )
     if spec.time.low >= spec.time.high:
         problems.append(f"time.low: must be below time.high (got {spec.time.low:g}, {spec.time.high:g}). Cure: 0.02.")
     if problems:

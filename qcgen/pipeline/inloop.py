@@ -13,7 +13,7 @@ from qcgen.data.imageset import ImageSet
 from qcgen.distill.material import Material
 from qcgen.generate.noise import stack_noise
 from qcgen.models.embedded import load_encoder
-from qcgen.models.families.sd15 import Parts
+from qcgen.models.protocol import ModelParts
 from qcgen.pipeline.evaluate import Estimate, estimate
 from qcgen.pipeline.realset import batched, caption_ids, data_digest, picture_batch, products, real_columns
 from qcgen.qc.describe import describe
@@ -40,7 +40,7 @@ class InLoop:
     def __init__(
         self,
         spec: DistillSpec,
-        parts: Parts,
+        parts: ModelParts,
         data: ImageSet,
         material: Material,
         *,
@@ -57,7 +57,7 @@ class InLoop:
         drawn = material.draw_rows(spec.eval.n, generator)
         self._caption, self._asked = material.caption_of[drawn], torch.from_numpy(rows)[drawn]
         self._cond, self._device, self._data = material.cond, device, data
-        self._vae = parts.load_vae(device)
+        self._codec = parts.load_codec(device)
         self._encoder = load_encoder(spec.eval.clip, device=device)
         self._seed, self._metrics = spec.seed, tuple(metrics)
         reads = {name for metric in self._known().values() for name in metric.reads}
@@ -106,5 +106,5 @@ class InLoop:
     def _pictures(self, generate: Generate, part: Tensor) -> Tensor:
         cond = self._cond[self._caption[part]].to(self._device)
         x_0 = generate(self._noise[part].to(self._device), cond)
-        pixels = self._vae.decode(x_0 / self._vae.config.scaling_factor).sample / 2 + 0.5
+        pixels = self._codec.decode(x_0)
         return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)

@@ -56,13 +56,14 @@ def run_pilot(
         cache: folder of the real pictures' columns; by default in `out`.
 
     Raises:
+        BlockedError: a licence stands against a student for the base's purpose.
         SpecError: what the job asks for does not fit its data or teacher, a started pilot without `resume`, or inputs
             that changed since.
         PrerequisiteError: a part of the teacher or the encoder is missing.
         PausedError: a signal asked to stop; started again with `resume`, it goes on in the same bits.
     """
     torch.set_num_threads(plan.base.threads)
-    ground = prepare_ground(plan)
+    ground = prepare_ground(plan, say=say)
     out = plan.spec.out
     _begin(plan, ground, resume=resume)
     ledger = _Ledger(EventLog(out / EVENTS_FILE), tell)
@@ -78,11 +79,11 @@ def run_pilot(
     return result
 
 
-def prepare_ground(plan: PilotPlan) -> Ground:
+def prepare_ground(plan: PilotPlan, *, say: Callable[[str], None]) -> Ground:
     """Find the teacher's parts, read the data and refuse what cannot work, all of it at once.
 
     Raises:
-        SpecError, PrerequisiteError: as `run_pilot`.
+        BlockedError, SpecError, PrerequisiteError: as `run_pilot`.
     """
     problems: list[str] = []
     missing: list[str] = []
@@ -91,7 +92,7 @@ def prepare_ground(plan: PilotPlan) -> Ground:
     for place, trial in enumerate({one.spec.student.noise_to_signal: one for one in plan.trials}.values()):
         try:
             if place == 0:
-                ground = prepare(trial.spec, where=key)
+                ground = prepare(trial.spec, say=say, where=key)
             elif ground is not None:
                 parts = ground.parts
                 check_start(parts.schedule, start_time(trial.spec, parts), where=key)

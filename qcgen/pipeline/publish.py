@@ -3,12 +3,13 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from qcgen.core.types import Lineage
+from qcgen.core.types import Card, Lineage
 from qcgen.models.card import CARD_FILE, read_card
 
 APPAREL_DATA = Lineage("trained_on", "clothing-dataset (alexeygrigorev), commit 7ed86a9cc567", "CC0-1.0")
@@ -30,6 +31,23 @@ def publish_teacher(trained: Path, folder: Path, *, shares_with: Path, measures:
     write_card(folder, kind="teacher", lineage=[APPAREL_DATA], measures=measures, shared=shared)
 
 
+def declare_student(
+    folder: Path, teacher: Card, *, teacher_digest: str, name: str, purpose: str, notes: Mapping[str, str]
+) -> None:
+    """Write the card of a student that was just distilled: its teacher's licence, the teacher pinned by digest, and
+    everything that the teacher descends from."""
+    first = Lineage("distilled_from", teacher.name, teacher.licence or "", teacher_digest)
+    write_card(
+        folder,
+        kind="student",
+        lineage=[first, *teacher.lineage],
+        measures={},
+        licence=teacher.licence,
+        notes={"summary": f"a one-step student of {teacher.name}", "purpose": purpose, **notes},
+        name=name,
+    )
+
+
 def keep_logs(logs: Mapping[str, Path], folder: Path) -> None:
     """Write the course of each training as `training/NAME.csv`, at most 60 rows of its log of JSON lines."""
     (folder / "training").mkdir(parents=True, exist_ok=True)
@@ -49,20 +67,25 @@ def write_card(
     kind: str,
     lineage: Sequence[Lineage],
     measures: Mapping[str, object],
+    licence: str | None = "Apache-2.0",
     shared: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> None:
     """Write `qcgen_model.json`: the card that the licence gate and `qcgen models` read.
 
-    The notes of a card that is there already (use, limits, data, recipe, ...) stay; `qcgen models card` then measures
-    the sheet and renders CARD.md.
+    The notes of a card that is there already (use, limits, data, recipe, ...) stay, but for those in `notes`;
+    `qcgen models card` then measures the sheet and renders CARD.md.
     """
     card = {
-        "name": folder.name,
+        "name": name or folder.name,
         "kind": kind,
-        "licence": "Apache-2.0",
-        "lineage": [{"relation": edge.relation, "parent": edge.parent, "licence": edge.licence} for edge in lineage],
+        "licence": licence,
+        "lineage": [
+            {key: value for key, value in asdict(edge).items() if key != "digest" or value} for edge in lineage
+        ],
         "shared": dict(shared or {}),
-        "notes": dict(read_card(folder).notes),
+        "notes": {**read_card(folder).notes, **(notes or {})},
         "measures": dict(measures),
     }
     (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -10,11 +11,11 @@ from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.core.types import ModelRef
 from qcgen.distill.pairs import solve
 from qcgen.generate.noise import stack_noise
-from qcgen.models.card import digest
-from qcgen.models.families.sd15 import Parts, TextTower
-from qcgen.models.find import STUDENT_FILE
+from qcgen.models.card import STUDENT_FILE, digest
+from qcgen.models.families.sd15 import Parts
 from qcgen.models.noising import Schedule
-from qcgen.models.protocol import Student
+from qcgen.models.parts import find_parts
+from qcgen.models.protocol import ModelParts, Student, Teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,43 +91,38 @@ def sample_student(student: Student, *, device: str = "cpu") -> Sampler:
         return student.generate(noise, student.embed(prompts))
 
     ref = student.ref
-    autoencoder = None if ref.name.startswith("toy:") else _autoencoder(Parts.find(ref.folder), device)
+    autoencoder = None if ref.name.startswith("toy:") else _autoencoder(find_parts(ref.folder), device)
     return Sampler(ref, "student", 1, None, draw, student.decode, autoencoder)
 
 
 def sample_teacher(ref: ModelRef, *, steps: int, guidance_scale: float, device: str = "cpu") -> Sampler:
     """DPM-Solver++ (2M), `steps` calls with and without the caption."""
-    parts = Parts.find(ref.folder)
-    unet, vae, schedule = parts.load_unet(device).eval(), parts.load_vae(device), parts.schedule
-    if not isinstance(schedule, Schedule):
+    parts = find_parts(ref.folder, where="MODEL")
+    if not isinstance(parts.schedule, Schedule):
         raise SpecError(
             f"MODEL: {ref.name} is a flow or EDM teacher; only variance-preserving ones can be sampled here. "
             "Cure: measure the student that was distilled from it."
         )
-    text = TextTower(parts.tokenizer, parts.text_encoder, device)
-    empty = text.embed([""])
-    side = unet.config.sample_size
+    # The solver's calls are in bfloat16 where the job does not say otherwise, as those for pairs are.
+    teacher = cast(Teacher, parts.load_network(device, dtype=torch.bfloat16).eval())
+    codec = parts.load_codec(device)
+    embed = parts.load_embedder(device)
+    empty = embed([""])
 
     def draw(prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
-        noise = stack_noise(seeds, (unet.config.in_channels, side, side)).to(device)
-        return solve(unet, schedule, noise, text.embed(prompts), empty, steps=steps, guidance_scale=guidance_scale)
+        noise = stack_noise(seeds, parts.latent_shape).to(device)
+        return solve(teacher, noise, embed(prompts), empty, steps=steps, guidance_scale=guidance_scale)
 
-    @torch.no_grad()
-    def decode(latents: Tensor) -> Tensor:
-        pixels: Tensor = vae.decode(latents / vae.config.scaling_factor).sample / 2 + 0.5
-        return pixels
-
-    return Sampler(ref, "teacher", 2 * steps, guidance_scale, draw, decode, _autoencoder(parts, device))
+    return Sampler(ref, "teacher", 2 * steps, guidance_scale, draw, codec.decode, _autoencoder(parts, device))
 
 
-def _autoencoder(parts: Parts, device: str) -> Autoencoder:
-    vae = parts.load_vae(device)
+def _autoencoder(parts: ModelParts, device: str) -> Autoencoder | None:
+    if not isinstance(parts, Parts):
+        return None
+    codec = parts.load_codec(device)
 
     @torch.no_grad()
     def encode(images: Tensor) -> Tensor:
-        coded = vae.encode(images.to(device).float() / 127.5 - 1)
-        # diffusers' AutoencoderKL gives a distribution, whose mean is the latent; our own gives the latent.
-        latents: Tensor = coded if isinstance(coded, Tensor) else coded.latent_dist.mean
-        return latents * float(vae.config.scaling_factor)
+        return codec.encode(images.to(device).float() / 127.5 - 1)
 
     return Autoencoder(digest(parts.vae), encode)

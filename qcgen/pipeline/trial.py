@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from diffusers import UNet2DConditionModel
 from pydantic import TypeAdapter
 from torch import Tensor
 
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PausedError
+from qcgen.distill.material import Material
 from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.models.checkpoint import load_state, save_state
-from qcgen.models.embedded import pick_dtype
-from qcgen.models.families.sd15 import UnetTeacher
-from qcgen.pipeline.distill import Ground, fingerprint_of, make_trainer, with_pairs
+from qcgen.models.network import Network
+from qcgen.pipeline.distill import Ground, fingerprint_of, load_teacher, make_trainer, with_pairs
 from qcgen.pipeline.evaluate import Estimate
 from qcgen.pipeline.inloop import InLoop
+from qcgen.pipeline.material import read_material
 from qcgen.pipeline.pilotplan import PilotPlan, Trial
 from qcgen.qc.ranking import Measured
 
@@ -89,7 +89,7 @@ class Bench:
         say: Callable[[str], None],
         cache: Path | None,
     ) -> None:
-        self.plan, self.device, self._bare, self._cache = plan, device, ground, cache
+        self.plan, self.device, self._ground, self._cache = plan, device, ground, cache
         self._check, self._tell, self._say = check, tell, say
         self._out = plan.spec.out
         self._common = plan.trials[0].spec.model_copy(update={"out": self._out})
@@ -161,9 +161,9 @@ class Bench:
                 raise _Reached("reached")
 
         spec.out.mkdir(parents=True, exist_ok=True)
-        fingerprint, hooks = fingerprint_of(spec, self._bare), Hooks(tell=self._tell, check=check)
+        fingerprint, hooks = fingerprint_of(spec, self._ground), Hooks(tell=self._tell, check=check)
         trainer = make_trainer(
-            spec, self._ground, self._teacher, fingerprint=fingerprint, hooks=hooks, device=self.device
+            spec, self._ground, self._material, self._teacher, fingerprint=fingerprint, hooks=hooks, device=self.device
         )
         if start is not None and not trainer.checkpoints.exists():
             trainer.take_over(start)
@@ -176,7 +176,7 @@ class Bench:
     def _start(self, spec: DistillSpec) -> Mapping[str, object] | None:
         """The student after its regression: it depends on where the student lives, on nothing else of the grid."""
         if not spec.pairs.steps:
-            _ = self._ground, self._teacher
+            _ = self._material, self._teacher
             return None
         place = str(spec.student.noise_to_signal)
         path = self._out / "starts" / f"{place}.safetensors"
@@ -189,30 +189,31 @@ class Bench:
         return cast(Mapping[str, object], load_state(path))
 
     @cached_property
-    def _unet(self) -> UNet2DConditionModel:
-        return self._bare.parts.load_unet(self.device)
+    def _own_material(self) -> Material:
+        ground = self._ground
+        return read_material(self._common, ground.parts, ground.data, device=self.device, check=self._check)
 
     @cached_property
-    def _ground(self) -> Ground:
-        if not self._common.pairs.count:
-            return self._bare
+    def _material(self) -> Material:
+        common, device = self._common, self.device
+        if not common.pairs.count:
+            return self._own_material
         if not (self._out / "pairs.safetensors").is_file():
-            self._say(f"{self._common.pairs.count} pairs by the teacher's solver, once for all trials")
-        return with_pairs(self._common, self._bare, self._unet, device=self.device, check=self._check)
+            self._say(f"{common.pairs.count} pairs by the teacher's solver, once for all trials")
+        return with_pairs(common, self._ground, self._own_material, self._teacher, device=device, check=self._check)
 
     @cached_property
-    def _teacher(self) -> UnetTeacher:
-        dtype = pick_dtype(self._common.optim.precision, self.device)
-        return UnetTeacher(self._unet, self._bare.parts.schedule, dtype=dtype)
+    def _teacher(self) -> Network:
+        return load_teacher(self._common, self._ground, device=self.device)
 
     @cached_property
     def _measure(self) -> InLoop:
-        ground = self._bare
+        ground = self._ground
         return InLoop(
             self._common,
             ground.parts,
             ground.data,
-            ground.material,
+            self._own_material,
             device=self.device,
             metrics=METRICS,
             cache=self._cache,

@@ -1,17 +1,21 @@
 """The licence gate: what blocks, what warns, and that it looks at every ancestor."""
 
+import json
+from typing import Literal
+
 import pytest
 
 from qcgen.core.job import JobSpec
 from qcgen.core.types import Card, Finding, Lineage, Severity
 from qcgen.govern.families import families, sources_of
 from qcgen.govern.licence import check_licences, rules
+from qcgen.govern.protocol import Act, Work
 
 RIGHTS = {"owner": "the shop", "basis": "own work"}
 
 
-def make_job(purpose: str = "commercial", rights: dict[str, str] | None = None) -> JobSpec:
-    return JobSpec.model_validate(
+def make_job(purpose: str = "commercial", rights: dict[str, str] | None = None) -> Work:
+    job = JobSpec.model_validate(
         {
             "version": 1,
             "name": "j",
@@ -22,6 +26,7 @@ def make_job(purpose: str = "commercial", rights: dict[str, str] | None = None) 
             "governance": {"rights": RIGHTS if rights is None else rights},
         }
     )
+    return Work.of_job(job)
 
 
 def make_card(licence: str | None = "Apache-2.0", *edges: tuple[str, str, str], declared: bool = True) -> Card:
@@ -91,6 +96,49 @@ def test_a_missing_rights_basis_warns_commercial_work() -> None:
     assert check_licences(make_job("research", rights={}), make_card()) == []
 
 
+@pytest.mark.parametrize("act", ["distil", "export"])
+@pytest.mark.parametrize(
+    ("licence", "purpose", "blocked"),
+    [
+        ("Apache-2.0", "commercial", False),
+        ("CreativeML OpenRAIL-M", "commercial", False),
+        ("FLUX.1-dev Non-Commercial License", "commercial", True),
+        ("FLUX.1-dev Non-Commercial License", "research", False),
+        ("CC-BY-NC-4.0", "commercial", True),
+        ("CC-BY-ND-4.0", "commercial", True),
+        ("CC-BY-ND-4.0", "research", True),
+        ("Weights licence, no distillation", "research", True),
+    ],
+)
+def test_a_student_needs_a_licence_that_allows_it_for_the_purpose(
+    act: Act, licence: str, purpose: Literal["commercial", "research"], blocked: bool
+) -> None:
+    work = Work(act, purpose, "m")
+    for card in (make_card(licence), make_card("MIT", ("distilled_from", "older", licence))):
+        stopping = [f for f in check_licences(work, card) if f.severity is Severity.BLOCK]
+        assert [f.kind for f in stopping] == ["distillation"] * blocked
+        assert all("Cure:" in f.message and repr(licence) in f.message for f in stopping)
+
+
+def test_data_that_may_not_be_adapted_is_no_model_that_may_not_be_distilled() -> None:
+    card = make_card("MIT", ("trained_on", "photos", "CC-BY-ND-4.0"))
+    assert all(f.severity is Severity.WARN for f in check_licences(Work("distil", "commercial", "m"), card))
+
+
+def test_every_licence_without_commercial_use_is_without_commercial_students() -> None:
+    assert all(family.distillation != "any" for family in families() if family.non_commercial)
+
+
+@pytest.mark.parametrize(("purpose", "severity"), [("commercial", "block"), ("research", "warn")])
+def test_a_teacher_without_a_card_is_told_what_to_declare(
+    purpose: Literal["commercial", "research"], severity: str
+) -> None:
+    (finding,) = check_licences(Work("distil", purpose, "m"), Card("m", "unknown", None, (), False, {}, {}))
+    assert (finding.kind, finding.severity) == ("undeclared_lineage", severity)
+    example = json.loads(finding.message.split("Such as: ")[1])
+    assert {"name", "kind", "licence", "lineage"} == set(example)
+
+
 def test_blocking_findings_come_first() -> None:
     card = make_card("CC-BY-4.0", ("trained_on", "photos", "CC-BY-NC-4.0"))
     severities = [finding.severity for finding in check_licences(make_job(rights={}), card)]
@@ -117,6 +165,7 @@ def test_the_table_says_who_read_what_and_when() -> None:
 
 def test_every_rule_is_found() -> None:
     assert set(rules()) == {
+        "distillation",
         "licence_duties",
         "non_commercial",
         "revenue_cap",

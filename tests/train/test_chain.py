@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from qcgen.core.distillspec import DistillSpec, DivergenceSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE, read_events, rows_of
+from qcgen.models.card import digest, read_card
 from qcgen.models.embedded import load_encoder, load_student
 from qcgen.models.find import resolve_model
 from tests.train.tinychain import distil, distillation
@@ -29,6 +30,13 @@ def test_the_student_draws_pictures_that_follow_the_noise_and_the_prompt(chain: 
     torch.testing.assert_close(picture, student.decode(student.generate(noise, cond[:1])), rtol=0, atol=0)
     assert not torch.equal(picture, student.decode(student.generate(other, cond[:1])))
     assert not torch.equal(picture, student.decode(student.generate(noise, cond[1:])))
+
+
+def test_the_students_card_pins_its_teacher(chain: Path) -> None:
+    card = read_card(chain / "distilled" / "student")
+    assert card.lineage[0].relation == "distilled_from"
+    assert card.lineage[0].digest == digest(chain / "teacher")
+    assert "last step" in card.notes["recipe"]
 
 
 def test_a_picture_does_not_depend_on_its_batch(chain: Path) -> None:
@@ -145,6 +153,9 @@ def test_a_start_that_does_not_fit_is_refused(chain: Path, tiny_set: Path, tmp_p
         distil(DistillSpec.model_validate({**given, "student": {"init": chain / "teacher"}}))
     with pytest.raises(SpecError, match=r"student.init: must live at the job's time \d+ \(got \d+\). Cure"):
         distil(DistillSpec.model_validate({**given, "student": {"init": student, "noise_to_signal": 1.0}}))
+    lora = {**given["optim"], "lora": {"rank": 2, "alpha": 2}}
+    with pytest.raises(SpecError, match=r"student.init: adapters begin at the teacher.*Cure"):
+        distil(DistillSpec.model_validate({**given, "student": {"init": student}, "optim": lora}))
     other = tmp_path / "other"
     shutil.copytree(student, other)
     unet = UNet2DConditionModel.from_pretrained(student / "unet")

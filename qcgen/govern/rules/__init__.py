@@ -1,1 +1,1 @@
-"""One rule a file: a class with `name` and `check(job, card) -> list[Finding]`; imports `core`, `govern.families`."""
+"""One rule a file: a class with `name` and `check(work, card) -> list[Finding]`; imports `core`, `govern.families`."""

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from qcgen.core.job import JobSpec
 from qcgen.core.types import Card, Finding, Severity
 from qcgen.govern.families import sources_of
+from qcgen.govern.protocol import Work
 
 
 class LicenceDuties:
@@ -12,7 +12,7 @@ class LicenceDuties:
 
     name: ClassVar[str] = "licence_duties"
 
-    def check(self, job: JobSpec, card: Card) -> list[Finding]:
+    def check(self, work: Work, card: Card) -> list[Finding]:
         return [
             Finding(
                 self.name,
@@ -22,6 +22,6 @@ class LicenceDuties:
             )
             for source in sources_of(card)
             for family in source.families
-            if not (family.non_commercial and job.purpose == "commercial")
+            if not (family.non_commercial and work.purpose == "commercial")
             for duty in family.duties
         ]

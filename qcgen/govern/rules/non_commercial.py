@@ -2,18 +2,21 @@
 
 from typing import ClassVar
 
-from qcgen.core.job import JobSpec
 from qcgen.core.types import Card, Finding, Severity
 from qcgen.govern.families import sources_of
+from qcgen.govern.protocol import Work
 
 
 class NonCommercial:
-    """A non-commercial licence anywhere in the lineage blocks a commercial job: students inherit terms."""
+    """A non-commercial licence anywhere in the lineage blocks commercial pictures: students inherit terms.
+
+    What it says of distilling is `distillation`'s to tell.
+    """
 
     name: ClassVar[str] = "non_commercial"
 
-    def check(self, job: JobSpec, card: Card) -> list[Finding]:
-        if job.purpose != "commercial":
+    def check(self, work: Work, card: Card) -> list[Finding]:
+        if work.act != "generate" or work.purpose != "commercial":
             return []
         findings = []
         for source in sources_of(card):

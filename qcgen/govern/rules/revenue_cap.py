@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from qcgen.core.job import JobSpec
 from qcgen.core.types import Card, Finding, Severity
 from qcgen.govern.families import sources_of
+from qcgen.govern.protocol import Work
 
 
 class RevenueCap:
@@ -12,8 +12,8 @@ class RevenueCap:
 
     name: ClassVar[str] = "revenue_cap"
 
-    def check(self, job: JobSpec, card: Card) -> list[Finding]:
-        severity = Severity.BLOCK if job.purpose == "commercial" else Severity.WARN
+    def check(self, work: Work, card: Card) -> list[Finding]:
+        severity = Severity.BLOCK if work.purpose == "commercial" else Severity.WARN
         return [
             Finding(
                 self.name,

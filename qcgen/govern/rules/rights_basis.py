@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from qcgen.core.job import JobSpec
 from qcgen.core.types import Card, Finding, Severity
+from qcgen.govern.protocol import Work
 
 
 class RightsBasis:
@@ -11,12 +11,14 @@ class RightsBasis:
 
     name: ClassVar[str] = "rights_basis"
 
-    def check(self, job: JobSpec, card: Card) -> list[Finding]:
-        rights = job.governance.rights
+    def check(self, work: Work, card: Card) -> list[Finding]:
+        rights = work.rights
+        if work.act != "generate" or rights is None:
+            return []
         missing = [
             key for key, value in (("owner", rights.owner), ("basis", rights.basis)) if not (value or "").strip()
         ]
-        if job.purpose != "commercial" or not missing:
+        if work.purpose != "commercial" or not missing:
             return []
         keys = " and ".join(f"governance.rights.{key}" for key in missing)
         message = f"A commercial job without {keys}. Say who owns the pictures, and on what ground."

@@ -2,8 +2,13 @@
 
 from typing import ClassVar
 
-from qcgen.core.job import JobSpec
 from qcgen.core.types import Card, Finding, Severity
+from qcgen.govern.protocol import Work
+
+_EXAMPLE = (
+    '{"name": "shop-teacher", "kind": "teacher", "licence": "Apache-2.0", '
+    '"lineage": [{"relation": "trained_on", "parent": "own photos", "licence": "LicenseRef-own"}]}'
+)
 
 
 class UndeclaredLineage:
@@ -11,12 +16,14 @@ class UndeclaredLineage:
 
     name: ClassVar[str] = "undeclared_lineage"
 
-    def check(self, job: JobSpec, card: Card) -> list[Finding]:
+    def check(self, work: Work, card: Card) -> list[Finding]:
         if card.declared and card.lineage:
             return []
         lacks = "lists no lineage" if card.declared else "does not declare what the model descends from"
         message = (
-            f"The card of {job.model} {lacks}. Write teachers and training data with licences into qcgen_model.json."
+            f"The card of {work.model} {lacks}. Write teachers and training data with licences into qcgen_model.json."
         )
-        severity = Severity.BLOCK if job.purpose == "commercial" else Severity.WARN
-        return [Finding(self.name, severity, message, evidence={"model": job.model})]
+        if work.act != "generate":
+            message += f" Such as: {_EXAMPLE}"
+        severity = Severity.BLOCK if work.purpose == "commercial" else Severity.WARN
+        return [Finding(self.name, severity, message, evidence={"model": work.model})]

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from qcgen.core.job import JobSpec
 from qcgen.core.types import Card, Finding, Severity
 from qcgen.govern.families import Source, sources_of
+from qcgen.govern.protocol import Work
 
 
 class UnknownLicence:
@@ -12,10 +12,10 @@ class UnknownLicence:
 
     name: ClassVar[str] = "unknown_licence"
 
-    def check(self, job: JobSpec, card: Card) -> list[Finding]:
+    def check(self, work: Work, card: Card) -> list[Finding]:
         if not card.declared:
             return []  # undeclared_lineage has said so
-        severity = Severity.BLOCK if job.purpose == "commercial" else Severity.WARN
+        severity = Severity.BLOCK if work.purpose == "commercial" else Severity.WARN
         unknown = [source for source in sources_of(card) if source.missing or not source.families]
         return [Finding(self.name, severity, _message(source), evidence=source.evidence()) for source in unknown]
 

@@ -1,4 +1,5 @@
-"""Model families, one file each, independent of one another. May import `core` and `models.protocol`.
+"""Model families, one file each, independent of one another. May import `core` and the rest of `models`.
 
-To add a family, write a file that loads a local folder and gives a `Student` or a `Teacher`.
+To add a family, write a file with a frozen dataclass that follows `models.protocol.ModelParts` and has a `name`,
+`recognises(root)` and `find(root)`, and an adapter as in `models.network`; `parts.find_parts` finds it.
 """

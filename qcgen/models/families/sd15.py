@@ -2,104 +2,39 @@
 diffusers' folders."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, cast
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import ModelRef
-from qcgen.models.autoencoder import PatchAutoencoder
+from qcgen.models.codec import Autoencoder, LatentCodec, load_vae, pixels_per_latent
+from qcgen.models.layout import LOCAL, config_of, locate
+from qcgen.models.network import Network, Tap, unet_channels, unet_taps
 from qcgen.models.noising import read_noising
-from qcgen.models.pickles import WEIGHTS, refuse_pickles
-from qcgen.models.protocol import Noising
-
-# Without accelerate diffusers would load the slow way anyhow, after a warning.
-_LOCAL = {"local_files_only": True, "use_safetensors": True, "low_cpu_mem_usage": False}
+from qcgen.models.protocol import Embedder, Noising
+from qcgen.models.studentfolder import write_student_folder
 
 
-class UnetTeacher(nn.Module):
-    """A text-conditioned UNet in (alpha, sigma, mu). Follows `models.protocol.Teacher`.
+@dataclass(frozen=True, slots=True)
+class UnetAdapter:
+    """How a text-conditioned UNet is called. Follows `models.network.Adapter`."""
 
-    Features are the last maps of each resolution on the way down and that of the middle block, taken by hooks from
-    diffusers' own forward, so that every variant of the UNet (class or pooled text embeddings) is run as it is meant.
+    def call(self, core: nn.Module, x: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+        return cast(Tensor, core(x, time, cond).sample)
 
-    Args:
-        dtype: what the network computes in (autocast); parameters keep theirs.
-    """
+    def channels(self, core: nn.Module) -> list[int]:
+        return unet_channels(core)
 
-    def __init__(self, unet: UNet2DConditionModel, noising: Noising, *, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__()
-        self.unet, self._noising, self.dtype = unet, noising, dtype
-
-    @property
-    def noising(self) -> Noising:
-        return self._noising
-
-    @property
-    def channels(self) -> list[int]:
-        widths = list(self.unet.config.block_out_channels)
-        return [*widths, widths[-1]]
-
-    def predict(
-        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
-    ) -> Float[Tensor, "b c h w"]:
-        scaled, time = self._noising.network_input(x_t, t)
-        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
-            output = self.unet(scaled, time, cond).sample
-        return output.float()
-
-    def denoise(
-        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
-    ) -> Float[Tensor, "b c h w"]:
-        return self._noising.x_0(self.predict(x_t, t, cond), x_t, t)
-
-    def features(
-        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
-    ) -> list[Tensor]:
-        with self._tapped(stop=True) as taps, suppress(_SeenEnough):
-            self.predict(x_t, t, cond)
-        return taps
-
-    def denoise_with_features(
-        self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
-    ) -> tuple[Float[Tensor, "b c h w"], list[Tensor]]:
-        with self._tapped(stop=False) as taps:
-            return self.denoise(x_t, t, cond), taps
-
-    @contextmanager
-    def _tapped(self, *, stop: bool) -> Iterator[list[Tensor]]:
-        taps: list[Tensor] = []
-        layers = self.unet.config.layers_per_block
-
-        def down(_: nn.Module, __: object, output: tuple[Tensor, tuple[Tensor, ...]]) -> None:
-            maps = output[1]
-            # A block that ends in a downsampler lists that too; the map before it has the block's own resolution.
-            taps.append(maps[-2] if isinstance(layers, int) and len(maps) > layers else maps[-1])
-
-        def middle(_: nn.Module, __: object, output: Tensor) -> None:
-            taps.append(output)
-            if stop:
-                raise _SeenEnough
-
-        hooks = [block.register_forward_hook(down) for block in self.unet.down_blocks]
-        hooks.append(self.unet.mid_block.register_forward_hook(middle))
-        try:
-            yield taps
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-
-class _SeenEnough(Exception):  # noqa: N818 (not an error: it ends a forward pass whose rest nobody needs)
-    """The feature maps are complete."""
+    def taps(self, core: nn.Module, shape: tuple[int, int]) -> list[Tap]:
+        return unet_taps(core)
 
 
 class TextTower:
@@ -161,8 +96,9 @@ class Sd15Student:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Where the parts of a diffusers folder are; parts that a folder shares with another are named in its
-    qcgen_model.json."""
+    qcgen_model.json. Follows `models.protocol.ModelParts`."""
 
+    name: ClassVar[str] = "sd15"
     root: Path
     unet: Path
     vae: Path
@@ -171,36 +107,55 @@ class Parts:
     scheduler: Path
 
     @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether a folder is of this family."""
+        config = config_of(root, "unet")
+        plain = config.get("addition_embed_type") in {None, "text"}
+        return config.get("_class_name") == "UNet2DConditionModel" and plain
+
+    @classmethod
     def find(cls, root: Path) -> "Parts":
         """Locate every part; missing ones and pickled weights are refused before anything is loaded."""
-        shared: dict[str, str] = {}
-        card = root / "qcgen_model.json"
-        if card.is_file():
-            shared = json.loads(card.read_text()).get("shared", {})
-        names = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-        paths = {name: (root / shared.get(name, name)).resolve() for name in names}
-        missing = [str(path) for path in paths.values() if not path.is_dir()]
-        if missing:
-            raise PrerequisiteError(
-                f"{root}: lacks {', '.join(missing)}. Cure: give a complete folder in diffusers format."
-            )
-        for name in WEIGHTS:
-            refuse_pickles(paths[name])
+        paths = locate(root, weights=("unet", "vae", "text_encoder"), others=("tokenizer", "scheduler"))
         return cls(root=root, **paths)
 
     @property
     def schedule(self) -> Noising:
         return read_noising(self.scheduler)
 
+    @property
+    def guidable(self) -> bool:
+        return True
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        config = json.loads((self.unet / "config.json").read_text(encoding="utf-8"))
+        return config["in_channels"], config["sample_size"], config["sample_size"]
+
+    @property
+    def size_px(self) -> int:
+        return self.latent_shape[1] * pixels_per_latent(self.vae)
+
     def load_unet(self, device: str, dtype: torch.dtype = torch.float32) -> UNet2DConditionModel:
-        unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=dtype, **_LOCAL)
+        unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=dtype, **LOCAL)
         return plain_attention(unet).to(device)
 
-    def load_vae(self, device: str, dtype: torch.dtype = torch.float32) -> AutoencoderKL | PatchAutoencoder:
-        named = json.loads((self.vae / "config.json").read_text()).get("_class_name")
-        kind = PatchAutoencoder if named == "PatchAutoencoder" else AutoencoderKL
-        vae = kind.from_pretrained(self.vae, torch_dtype=dtype, **_LOCAL)
-        return vae.requires_grad_(False).eval().to(device)
+    def load_vae(self, device: str, dtype: torch.dtype = torch.float32) -> Autoencoder:
+        return load_vae(self.vae, device, dtype)
+
+    def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> Network:
+        return Network(self.load_unet(device), UnetAdapter(), self.schedule, dtype=dtype)
+
+    def load_embedder(self, device: str) -> Embedder:
+        return TextTower(self.tokenizer, self.text_encoder, device).embed
+
+    def load_codec(self, device: str) -> LatentCodec:
+        return LatentCodec(load_vae(self.vae, device))
+
+    def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
+        assert isinstance(network, Network)
+        copied = {name: getattr(self, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
+        write_student_folder({"unet": network.core}, copied, folder, t_init=t_init, size_px=self.size_px)
 
 
 def plain_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:

@@ -1,22 +1,30 @@
-"""A weightless student that draws a coloured shape on white: fixed linear maps and one convolution.
+"""Toys. A weightless student that draws a coloured shape on white, and a teacher whose posterior mean is known.
 
-It is quick enough for runs of 100,000 pictures, and it can be told to go wrong: to give NaN for chosen seeds or to run
-out of memory.
+The student is quick enough for runs of 100,000 pictures, and it can be told to go wrong: to give NaN for chosen seeds
+or to run out of memory. The teacher is a Gaussian mixture of pictures: a whole distillation of it takes seconds.
 """
 
 import hashlib
+import json
+import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal, cast
 
 import PIL.ImageColor
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from torch.nn import functional
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Card, ModelRef
+from qcgen.models.card import STUDENT_FILE
+from qcgen.models.layout import config_of, locate
+from qcgen.models.network import Network, Tap
+from qcgen.models.protocol import Codec, Embedder, Noising
 
 Fault = Literal["always", "half"]
 """NaN whenever the seed comes, or only while the student computes in half precision."""
@@ -136,3 +144,149 @@ def _side(name: str) -> int:
 def _card(name: str) -> Card:
     notes = {"what": "weightless toy for tests and benchmarks"}
     return Card(name, "student", "Apache-2.0", (), True, {}, notes)
+
+
+class Mixture(nn.Module):
+    """F of EDM's preconditioning for a mixture of Gaussians of one deviation, so that D is its exact posterior mean.
+
+    Everything is a parameter: a copy is a student or a fake score that learns like any other.
+
+    Args:
+        means: the modes, pixels in about [-1, 1].
+        masses: their shares; need not sum to 1.
+        deviation: of each mode, in pixel units.
+        sigma_data: as the scheduler has it.
+    """
+
+    def __init__(
+        self,
+        means: Float[Tensor, "k c h w"],
+        masses: Float[Tensor, " k"],
+        *,
+        deviation: float,
+        sigma_data: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.means, self.log_masses = nn.Parameter(means.clone()), nn.Parameter(masses.log())
+        self.log_deviation = nn.Parameter(torch.tensor(deviation).log())
+        self.sigma_data = sigma_data
+        # For the hooks that read feature maps.
+        self.shares, self.mean = nn.Identity(), nn.Identity()
+
+    def forward(self, scaled: Float[Tensor, "b c h w"], time: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        """From c_in x_t and ln(sigma) / 4. Source of c_in, c_skip and c_out: Karras et al. 2022, table 1."""
+        sigma = (4 * time.float()).exp()[:, None]
+        total = sigma.square() + self.sigma_data**2
+        x = scaled.flatten(1).float() * total.sqrt()
+        means, variance = self.means.flatten(1), (2 * self.log_deviation).exp()
+        apart = torch.cdist(x, means).square()
+        share = self.shares((self.log_masses - apart / (2 * (variance + sigma.square()))).softmax(1)[..., None, None])
+        nearest = share[..., 0, 0] @ means
+        gain = variance / (variance + sigma.square())
+        mean = self.mean((nearest + gain * (x - nearest)).reshape(scaled.shape)).flatten(1)
+        skip = self.sigma_data**2 / total
+        made = (mean - skip * x) * total.sqrt() / (sigma * self.sigma_data)
+        return made.reshape(scaled.shape)
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json` and `model.safetensors`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        count, *shape = self.means.shape
+        config = {"_class_name": "Mixture", "modes": count, "shape": shape, "sigma_data": self.sigma_data}
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        save_file(
+            {name: tensor.contiguous() for name, tensor in self.state_dict().items()}, folder / "model.safetensors"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureAdapter:
+    """Feature maps: the modes' shares at x_t, and the posterior mean."""
+
+    def call(self, core: nn.Module, x: Tensor, time: Tensor, cond: Tensor) -> Tensor:
+        return cast(Tensor, core(x, time))
+
+    def channels(self, core: Any) -> list[int]:
+        return [core.means.shape[0], core.means.shape[1]]
+
+    def taps(self, core: Any, shape: tuple[int, int]) -> list[Tap]:
+        def same(output: Tensor) -> Tensor:
+            return output
+
+        return [(core.shares, same), (core.mean, same)]
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureParts:
+    """A folder with `mixture` and an EDM `scheduler`. Follows `models.protocol.ModelParts`; captions mean nothing."""
+
+    name: ClassVar[str] = "toy"
+    root: Path
+    mixture: Path
+    scheduler: Path
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Whether a folder is of this family."""
+        return config_of(root, "mixture").get("_class_name") == "Mixture"
+
+    @classmethod
+    def find(cls, root: Path) -> "MixtureParts":
+        """Locate both parts.
+
+        Raises:
+            PrerequisiteError: one is missing.
+            SpecError: weights are a pickle, or the scheduler is not EDM's.
+        """
+        found = cls(root=root, **locate(root, weights=("mixture",), others=("scheduler",)))
+        if type(found.schedule).__name__ != "Exploding":
+            raise SpecError(f"{found.scheduler}: must be an EDM scheduler for a mixture. Cure: EDMEulerScheduler.")
+        return found
+
+    @property
+    def schedule(self) -> Noising:
+        from qcgen.models.noising import read_noising  # brings diffusers, which the toy student does without
+
+        return read_noising(self.scheduler)
+
+    @property
+    def guidable(self) -> bool:
+        return False
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self._config["shape"]
+        return channels, height, width
+
+    @property
+    def size_px(self) -> int:
+        return self.latent_shape[1]
+
+    def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> Network:
+        config = self._config
+        empty = torch.zeros(config["modes"], *config["shape"]), torch.ones(config["modes"])
+        core = Mixture(*empty, deviation=1.0, sigma_data=config["sigma_data"])
+        core.load_state_dict(load_file(self.mixture / "model.safetensors"))
+        return Network(core.to(device), MixtureAdapter(), self.schedule, dtype=dtype)
+
+    def load_embedder(self, device: str) -> Embedder:
+        return lambda captions: torch.zeros(len(captions), 1, 1, device=device)
+
+    def load_codec(self, device: str) -> Codec:
+        from qcgen.models.codec import PixelCodec  # brings diffusers
+
+        return PixelCodec()
+
+    def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
+        assert isinstance(network, Network)
+        core = network.core
+        assert isinstance(core, Mixture)
+        core.save(folder / "mixture")
+        shutil.copytree(self.scheduler, folder / "scheduler", dirs_exist_ok=True)
+        facts = {"t_init": t_init, "steps": 1, "guidance_scale": 0, "size_px": self.size_px}
+        (folder / STUDENT_FILE).write_text(json.dumps(facts, indent=1) + "\n")
+
+    @property
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = json.loads((self.mixture / "config.json").read_text(encoding="utf-8"))
+        return config

@@ -2,33 +2,43 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
-from diffusers import LCMScheduler, UNet2DConditionModel
+from diffusers import LCMScheduler, ModelMixin, UNet2DConditionModel
+from torch import nn
 
-from qcgen.models.families.sd15 import Parts
-from qcgen.models.noising import Schedule
+from qcgen.models.card import STUDENT_FILE
+from qcgen.models.noising import Schedule, read_noising
 
 
-def export_student(unet: UNet2DConditionModel, teacher: Parts, folder: Path, *, t_init: float, size_px: int) -> None:
-    """Write unet, scheduler and `qcgen_student.json`, and copy the parts that the teacher gives.
+def write_student_folder(
+    networks: Mapping[str, nn.Module], copied: Mapping[str, Path], folder: Path, *, t_init: float, size_px: int
+) -> None:
+    """Write the trained network, the scheduler and `qcgen_student.json`, and copy the parts that the teacher gives.
 
     The scheduler of a variance-preserving student ends at `t_init`, so that a one-step call lands exactly there and any
-    other number of steps raises; others keep the teacher's. The UNet gets a zero guidance embedding: pipelines then
-    never run classifier-free guidance.
+    other number of steps raises; others keep the teacher's. A conditional UNet gets a zero guidance embedding:
+    pipelines then never run classifier-free guidance.
+
+    Args:
+        networks: what was trained, by part name; float16 on the disk.
+        copied: the teacher's folders by part name, `scheduler` among them.
     """
-    schedule = teacher.schedule
-    if isinstance(schedule, Schedule):
-        truncated_scheduler(schedule, int(t_init)).save_pretrained(folder / "scheduler")
-    else:
-        shutil.copytree(teacher.scheduler, folder / "scheduler", dirs_exist_ok=True)
-    guidance_proof(unet).half().save_pretrained(folder / "unet")
-    for name in ("vae", "text_encoder", "tokenizer"):
-        shutil.copytree(getattr(teacher, name), folder / name, dirs_exist_ok=True)
+    schedule = read_noising(copied["scheduler"])
+    for name, network in networks.items():
+        proofed = guidance_proof(network) if isinstance(network, UNet2DConditionModel) else cast(ModelMixin, network)
+        proofed.half().save_pretrained(folder / name)
+    for name, place in copied.items():
+        if name == "scheduler" and isinstance(schedule, Schedule):
+            truncated_scheduler(schedule, int(t_init)).save_pretrained(folder / name)
+        else:
+            shutil.copytree(place, folder / name, dirs_exist_ok=True)
     time = int(t_init) if float(t_init).is_integer() and isinstance(schedule, Schedule) else t_init
     facts = {"t_init": time, "steps": 1, "guidance_scale": 0, "size_px": size_px}
-    (folder / "qcgen_student.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (folder / STUDENT_FILE).write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def truncated_scheduler(schedule: Schedule, t_init: int) -> LCMScheduler:
@@ -40,6 +50,8 @@ def truncated_scheduler(schedule: Schedule, t_init: int) -> LCMScheduler:
         original_inference_steps=1,
         clip_sample=False,
         set_alpha_to_one=True,
+        # What pipelines set anyhow, after a warning; the one step does not depend on it.
+        steps_offset=1,
     )
 
 
