@@ -64,10 +64,9 @@ def pilot_shown(name: str) -> Iterator[Tell]:
         return
     from rich.console import Console, Group
     from rich.live import Live
-    from rich.markup import escape
     from rich.text import Text
 
-    board, told = Board(escape(name), 0), deque[Text](maxlen=8)
+    board, told = Board(name, 0), deque[Text](maxlen=8)
     with Live(board.table(), console=Console(stderr=True), auto_refresh=False) as live:
 
         def tell(event: Mapping[str, object]) -> None:
@@ -76,7 +75,7 @@ def pilot_shown(name: str) -> Iterator[Tell]:
                 board.take(event)
             elif event["event"] == "trial":
                 to_step = event.get("to_step")
-                board = Board(escape(f"{name}, {_trial_words(event)}"), to_step if isinstance(to_step, int) else 0)
+                board = Board(f"{name}, {_trial_words(event)}", to_step if isinstance(to_step, int) else 0)
             else:
                 told.append(Text(pilot_words(event)))
             live.update(Group(board.table(), *told), refresh=True)
@@ -135,8 +134,12 @@ class Board:
 
     def table(self) -> "Table":
         from rich.table import Table
+        from rich.text import Text
 
-        title = f"{self.name}: {self.stage}, step {self.step} of {self.steps}{self._left()}"
+        # The number of steps is the matching's; the stages before it have their own.
+        whole = f" of {self.steps}" if self.stage == "matching" else ""
+        # As text: a name may hold what rich takes for markup.
+        title = Text(f"{self.name}: {self.stage}, step {self.step}{whole}{self._left()}", style="table.title")
         table = Table(title=title, show_header=False, title_justify="left")
         for key, label in _SHOWN.items():
             if key in self.numbers:
@@ -144,7 +147,7 @@ class Board:
         if self.trust is not None:
             table.add_row("trust in the ratio, mean over bins", f"{self.trust:.2f}")
         for line in self.told:
-            table.add_row("", line)
+            table.add_row("", Text(line))
         return table
 
     def _left(self) -> str:

@@ -42,6 +42,18 @@ def test_the_board_shows_the_newest_numbers_and_the_last_decisions() -> None:
     assert "min left" in text
 
 
+def test_the_board_takes_names_as_they_are_and_counts_the_matching_alone() -> None:
+    board = Board("[red]night[/] [nowhere", 100)
+    board.take({"event": "pairs", "stage": "pairs", "step": 40, "pairs_loss": 0.5})
+    board.take({"event": "rollback", "stage": "pairs", "step": 41, "reason": "[/] not finite"})
+    shown = Console(file=io.StringIO(), width=100)
+    shown.print(board.table())
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "[red]night[/] [nowhere: pairs, step 41" in text
+    assert "of 100" not in text
+    assert "[/] not finite" in text
+
+
 def test_a_pilots_ledger_is_told_whole_and_its_trainings_seldom(capsys: pytest.CaptureFixture[str]) -> None:
     trial = {"event": "trial", "pilot": True, "trial": "t1", "label": "alpha 0.5", "rung": 1, "left_s": 90.0}
     with pilot_shown("apparel") as tell:
