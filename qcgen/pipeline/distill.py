@@ -50,7 +50,7 @@ class Ground:
     """What a distillation stands on before the teacher is loaded.
 
     Attributes:
-        card: the teacher's, with the pictures that the student adds to its lineage.
+        card: the teacher's, with what the student adds to its lineage: pictures, and the student it goes on from.
         inputs: digests of what it is made from, by name.
         start: weights of `student.init`, by the teacher's own names.
     """
@@ -133,7 +133,7 @@ def prepare(spec: DistillSpec, *, say: Callable[[str], None], where: str = "stud
     """
     parts = find_parts(spec.teacher, where="teacher")
     declared = read_card(spec.teacher)
-    card = _with_pictures(spec, declared)
+    card = _with_start(spec, _with_pictures(spec, declared))
     # A teacher that lists nothing is told so, whatever the student adds.
     gated = card if declared.lineage else declared
     pass_gate(Work("distil", spec.purpose, str(spec.teacher)), gated, key="teacher", say=say)
@@ -248,6 +248,16 @@ def _with_pictures(spec: DistillSpec, card: Card) -> Card:
         return card
     edge = Lineage("trained_on", spec.captions.name, spec.captions_licence)
     return replace(card, lineage=(*card.lineage, edge))
+
+
+def _with_start(spec: DistillSpec, card: Card) -> Card:
+    """The student that is gone on from hands down what it descends from, as the teacher does."""
+    folder = spec.student.init
+    if folder is None or not folder.is_dir():
+        return card
+    given = read_card(folder)
+    edge = Lineage("initialised_from", given.name, given.licence or "", digest(folder))
+    return replace(card, lineage=tuple(dict.fromkeys((*card.lineage, edge, *given.lineage))))
 
 
 def _sha256(path: Path) -> str:

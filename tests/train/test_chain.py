@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
 from qcgen.core.distillspec import DistillSpec, DivergenceSpec
-from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.errors import BlockedError, PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE, read_events, rows_of
 from qcgen.models.card import digest, read_card
 from qcgen.models.embedded import load_encoder, load_student
@@ -144,6 +144,27 @@ def test_a_distillation_goes_on_from_an_earlier_student(chain: Path, tiny_set: P
     assert all(torch.equal(before[name], after[name]) for name in before)
     unet = load_file(chain / "teacher" / "unet" / "diffusion_pytorch_model.safetensors")
     assert any(not torch.equal(unet[name].half(), after[name]) for name in unet)
+    relations = [edge.relation for edge in read_card(refined).lineage]
+    assert relations[:2] == ["distilled_from", "initialised_from"]
+    assert all(any(edge == other for other in read_card(refined).lineage) for edge in read_card(first).lineage)
+
+
+def test_the_licence_of_the_start_counts(chain: Path, tiny_set: Path, tmp_path: Path) -> None:
+    """A student that was made for research alone cannot become a commercial one by training on."""
+    start = tmp_path / "start"
+    shutil.copytree(chain / "distilled" / "student", start)
+    card = json.loads((start / "qcgen_model.json").read_text())
+    card["lineage"].append({"relation": "trained_on", "parent": "rented photos", "licence": "CC-BY-NC-4.0"})
+    (start / "qcgen_model.json").write_text(json.dumps(card))
+    teacher = tmp_path / "teacher"
+    shutil.copytree(chain / "teacher", teacher)
+    own = {"relation": "trained_on", "parent": "own photos", "licence": "Apache-2.0"}
+    declared = {"name": "t", "kind": "teacher", "licence": "Apache-2.0", "lineage": [own]}
+    (teacher / "qcgen_model.json").write_text(json.dumps(declared))
+    base = distillation(chain, tiny_set, steps=1, out="blocked").model_dump(mode="json", exclude_defaults=True)
+    given = {**base, "teacher": teacher, "purpose": "commercial", "student": {"init": start}, "pairs": {}}
+    with pytest.raises(BlockedError, match="rented photos"):
+        distil(DistillSpec.model_validate(given))
 
 
 def test_a_start_that_does_not_fit_is_refused(chain: Path, tiny_set: Path, tmp_path: Path) -> None:
