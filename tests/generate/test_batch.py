@@ -1,5 +1,7 @@
 """Batches: shapes, padding, memory ladder, finite check."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -9,6 +11,15 @@ from qcgen.generate.batch import Generator, quantise
 from qcgen.models.families.toy import ToyStudent
 
 TOY = ToyStudent.reference("toy:32")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """With more, each takes a part of the batch, and the student sees the parts (`test_spread`)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def make_items(count: int, *, prompts: int = 5) -> list[Item]:
@@ -36,6 +47,13 @@ def test_exact_mode_uses_one_batch_shape() -> None:
     student = ToyStudent(TOY)
     make_all(Generator(student, batch_size=8, exact=True), make_items(19))
     assert student.calls == [8, 8, 8]
+
+
+def test_exact_mode_on_two_threads_uses_one_shape_of_parts() -> None:
+    torch.set_num_threads(2)
+    student = ToyStudent(TOY)
+    make_all(Generator(student, batch_size=8, exact=True), make_items(19))
+    assert student.calls == [2] * 12
 
 
 def test_last_batch_is_padded_to_a_rung_of_the_ladder() -> None:
