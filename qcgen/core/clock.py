@@ -7,7 +7,8 @@ from threading import Lock
 
 
 class Clock:
-    """Adds up wall seconds by stage; those of the encoding pool count each thread, so the sum can exceed the run's."""
+    """Adds up wall seconds by stage; those of other threads (encoders, the recorder) overlap, so the sum can
+    exceed the run's."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}

@@ -123,7 +123,7 @@ class Networks:
         self._load("student", state)
 
     def parameters(self) -> int:
-        """Parameters of one copy of the UNet."""
+        """Parameters of the student's network, a shared base included."""
         return sum(p.numel() for p in self._modules["student"].parameters())
 
     def state_dict(self) -> dict[str, object]:

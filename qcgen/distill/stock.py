@@ -1,7 +1,5 @@
 """A student of the SD 1.x shape as a stock diffusers pipeline, which other programs load without this package."""
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.models.codec import load_vae
 from qcgen.models.families.sd15 import Sd15Student
 from qcgen.models.noising import Schedule
-from qcgen.models.studentfolder import guidance_proof, truncated_scheduler
+from qcgen.models.studentfolder import forget_places, guidance_proof, truncated_scheduler
 
 _STOCK = ("AutoencoderKL", "AutoencoderTiny")
 
@@ -102,7 +100,7 @@ def write_stock(student: Sd15Student, vae: AutoencoderKL | AutoencoderTiny, fold
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder, safe_serialization=True)
-    _forget_places(folder)
+    forget_places(folder)
 
 
 def draw_stock(
@@ -116,13 +114,3 @@ def draw_stock(
     with torch.no_grad():
         pixels = pipeline.vae.decode(scaled).sample / 2 + 0.5
     return made.images, pixels.clamp(0, 1)
-
-
-def _forget_places(folder: Path) -> None:
-    """Take out of every configuration where its part was loaded from: a path that must not travel."""
-    for path in folder.rglob("*.json"):
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(config, dict) and config.pop("_name_or_path", None) is not None:
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            os.replace(part, path)

@@ -85,10 +85,6 @@ class Generator:
             done += len(made.items)
             yield made
 
-    def caps(self) -> dict[str, int]:
-        """Largest batch per stage that memory allowed; empty while it was never full."""
-        return dict(self._caps)
-
     def _batch_size(self) -> int:
         if not isinstance(self._wanted, int):
             device = next(iter(self._conditions.values())).device.type

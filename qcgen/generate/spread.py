@@ -1,7 +1,7 @@
 """A CPU's cores over the rows of a batch, one thread a part."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Barrier
 
@@ -16,7 +16,8 @@ class Spread:
 
     Threads inside an operator wait for the slowest of them, operator after operator, so an encoder that takes a core
     for a moment holds up all. Parts do not wait for each other, and there are more of them than threads, so whoever is
-    free takes the next. The parts' shape depends on the batch's and the number of threads alone.
+    free takes the next. The parts' shape depends on the batch's and the number of threads alone; with another number of
+    threads a convolution may round differently.
 
     Not to be called from two threads: the number of torch's threads belongs to the process.
     """
@@ -32,7 +33,10 @@ class Spread:
         parts = [one.split(-(-rows // (_PARTS_PER_THREAD * threads))) for one in inputs]
         with _single_threaded():
             pool = self._pool = self._pool or _start_pool(threads)
-            return torch.cat(list(pool.map(_call, [network] * len(parts[0]), *parts)))
+            calls = [pool.submit(_call, network, *part) for part in zip(*parts, strict=True)]
+            # All of them, so that after an error nothing runs on beside what the caller does about it.
+            wait(calls)
+            return torch.cat([call.result() for call in calls])
 
 
 @contextmanager

@@ -17,6 +17,7 @@ class Family:
     """One row of the table. `read_by` and `on` say who read the licence's text and when; None: nobody did.
 
     `distillation`: whether a student may be made of a model under it: for any purpose, for research, for none.
+    `never` forbids it of training data under it as well.
     """
 
     name: str
@@ -24,7 +25,7 @@ class Family:
     non_commercial: bool
     rail: bool
     revenue_cap: bool
-    distillation: Literal["any", "research", "none"]
+    distillation: Literal["any", "research", "none", "never"]
     duties: tuple[str, ...]
     read_by: str | None
     on: str | None

@@ -42,12 +42,21 @@ def read_card(folder: Path) -> Card:
 
 
 def shared_parts(folder: Path) -> dict[str, Path]:
-    """Parts that a folder takes from another one, by part name (`vae`, `text_encoder`, ...)."""
+    """Parts that a folder takes from another one, by part name (`vae`, `text_encoder`, ...).
+
+    Raises:
+        SpecError: the card is not valid JSON or of another form.
+    """
     path = folder / CARD_FILE
     if not path.is_file():
         return {}
-    shared = json.loads(path.read_text(encoding="utf-8")).get("shared", {})
-    return {name: (folder / place).resolve() for name, place in shared.items()}
+    try:
+        shared = json.loads(path.read_text(encoding="utf-8")).get("shared", {})
+        return {name: (folder / place).resolve() for name, place in shared.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise SpecError(
+            f"{path}: not a model card ({error!r}). Cure: an object, with `shared` naming a folder for each part."
+        ) from error
 
 
 def digest(folder: Path) -> str:

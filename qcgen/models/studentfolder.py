@@ -1,6 +1,7 @@
 """A student as a folder of parts in diffusers' layout, with a scheduler that ends where the student lives."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +39,18 @@ def write_student_folder(
             shutil.copytree(place, folder / name, dirs_exist_ok=True)
     time = int(t_init) if float(t_init).is_integer() and isinstance(schedule, Schedule) else t_init
     facts = {"t_init": time, "steps": 1, "guidance_scale": 0, "size_px": size_px}
+    forget_places(folder)
     (folder / STUDENT_FILE).write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def forget_places(folder: Path) -> None:
+    """Take out of every configuration where its part was loaded from: a path that must not travel."""
+    for path in folder.rglob("*.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(config, dict) and config.pop("_name_or_path", None) is not None:
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            os.replace(part, path)
 
 
 def truncated_scheduler(schedule: Schedule, t_init: int) -> LCMScheduler:

@@ -223,7 +223,11 @@ def _read_start(spec: DistillSpec, teacher: ModelParts) -> Mapping[str, Tensor] 
         raise PrerequisiteError(
             f"student.init: {facts} is missing. Cure: the folder of a student that qcgen distilled."
         )
-    lives_at, t_init = json.loads(facts.read_text(encoding="utf-8"))["t_init"], start_time(spec, teacher)
+    t_init = start_time(spec, teacher)
+    try:
+        lives_at = float(json.loads(facts.read_text(encoding="utf-8"))["t_init"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpecError(f"student.init: {facts} is damaged ({error!r}). Cure: distil the student again.") from error
     if not math.isclose(lives_at, int(t_init) if isinstance(teacher.schedule, Schedule) else t_init):
         raise SpecError(
             f"student.init: must live at the job's time {t_init:g} (got {lives_at:g}). "

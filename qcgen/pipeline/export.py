@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,7 +76,8 @@ def export_stock(
     """
     card = ref.card if vae is None else _with_decoder(ref.card, vae)
     pass_gate(Work("export", purpose, ref.name), card, key="STUDENT", say=say)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    folder = folder.resolve()
+    if folder == Path.cwd() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise SpecError(f"--out: must be a new or empty folder (got {folder}). Cure: another folder.")
     family = "toy" if ref.name.startswith("toy:") else find_parts(ref.folder, where="STUDENT").name
     if family != Parts.name:
@@ -86,8 +88,8 @@ def export_stock(
     student = load_student(ref, dtype="float32")
     assert isinstance(student, Sd15Student)
     decoder = pick_decoder(student, vae)
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         write_stock(student, decoder, part)
         made = _compare(student, part, own_decoder=vae is None)
@@ -100,6 +102,8 @@ def export_stock(
         _write_cards(part, ref, card, made, student, purpose=purpose)
         if folder.exists():
             folder.rmdir()
+        # The temporary folder was this user's alone.
+        part.chmod(0o755)
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

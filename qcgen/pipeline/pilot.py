@@ -24,6 +24,7 @@ from qcgen.core.pilotresult import (
 )
 from qcgen.core.wording import file_name
 from qcgen.distill.checkpoint import flat
+from qcgen.generate.write import sync_folders, write_file
 from qcgen.models.find import resolve_model
 from qcgen.models.noising import check_start
 from qcgen.pipeline.distill import Ground, prepare, start_time
@@ -88,6 +89,10 @@ def prepare_ground(plan: PilotPlan, *, say: Callable[[str], None]) -> Ground:
     problems: list[str] = []
     missing: list[str] = []
     ground: Ground | None = None
+    if plan.base.student.init is not None and plan.spec.grid.noise_to_signal is not None:
+        problems.append(
+            "grid.noise_to_signal: a base with student.init has one place for all (got both). Cure: leave one out."
+        )
     key = "grid.noise_to_signal" if plan.spec.grid.noise_to_signal else "student.noise_to_signal"
     for place, trial in enumerate({one.spec.student.noise_to_signal: one for one in plan.trials}.values()):
         try:
@@ -337,6 +342,5 @@ def _facts(plan: PilotPlan) -> dict[str, object]:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_file(path, text.encode("utf-8"))
+    sync_folders([path.parent])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from qcgen.core.clock import Clock
-from qcgen.core.errors import QcgenError
+from qcgen.core.errors import IntegrityError, QcgenError
 from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
@@ -48,8 +48,9 @@ from qcgen.qc.judge import judge
 from qcgen.qc.phash import find_duplicates, phash
 from qcgen.qc.policy import Policy
 
-LEASE_S = 3600.0
-"""Long: the folder's lock, not the lease, tells that a runner died; a run that attaches takes over all leases."""
+LEASE_S = 10 * 365 * 86400.0
+"""For good: the folder's lock, not the lease, tells that a runner died, and a run that attaches takes over all leases.
+A lease that ran out while its shard is recorded would be given to this very runner again."""
 
 WriteReport = Callable[[RunInfo], Path]
 Tell = Callable[[Progress], None]
@@ -244,7 +245,11 @@ class _Runner:
             folders = {(self.folder / image.relpath).parent for image in images}
             sync_folders(folders | {folder.parent for folder in folders})
         with self.clock.stage("store"):
-            self.store.record(self.run_info.run_id, made.shard, token, produced)
+            if not self.store.record(self.run_info.run_id, made.shard, token, produced):
+                raise IntegrityError(
+                    f"{self.folder}: shard {made.shard.number} was taken over by another runner. Cure: find out who "
+                    "else writes to this database, then start the same command again."
+                )
             worker.settle(made.shard)
         return produced
 

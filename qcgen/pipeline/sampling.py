@@ -103,6 +103,10 @@ def sample_teacher(ref: ModelRef, *, steps: int, guidance_scale: float, device: 
             f"MODEL: {ref.name} is a flow or EDM teacher; only variance-preserving ones can be sampled here. "
             "Cure: measure the student that was distilled from it."
         )
+    if guidance_scale != 1 and not parts.guidable:
+        raise SpecError(
+            f"--guidance: must be 1 for a teacher without an empty caption (got {guidance_scale:g}). Cure: 1."
+        )
     # The solver's calls are in bfloat16 where the job does not say otherwise, as those for pairs are.
     teacher = cast(Teacher, parts.load_network(device, dtype=torch.bfloat16).eval())
     codec = parts.load_codec(device)

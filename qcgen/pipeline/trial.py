@@ -1,7 +1,6 @@
 """One trial of a pilot: trained to a rung's step, measured there, and never made twice."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PausedError
 from qcgen.distill.material import Material
 from qcgen.distill.trainer import Hooks, Trainer
+from qcgen.generate.write import sync_folders, write_file
 from qcgen.models.checkpoint import load_state, save_state
 from qcgen.models.network import Network
 from qcgen.pipeline.distill import Ground, fingerprint_of, load_teacher, make_trainer, with_pairs
@@ -239,9 +239,5 @@ def _finite(trainer: Trainer, check: Callable[[], None]) -> Callable[[Tensor, Te
 
 
 def _write(path: Path, reading: Reading) -> None:
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(TypeAdapter(Reading).dump_python(reading, mode="json"), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_file(path, json.dumps(TypeAdapter(Reading).dump_python(reading, mode="json")).encode("utf-8"))
+    sync_folders([path.parent])

@@ -1,5 +1,6 @@
 """Rows over threads: the same pictures, torch's thread count as before, errors as they are."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -62,3 +63,18 @@ def test_an_error_of_a_part_comes_through_and_leaves_the_threads_as_they_were(th
     with pytest.raises(torch.OutOfMemoryError, match="4 rows"):
         Spread()(fail, [torch.rand(16, 1)])
     assert torch.get_num_threads() == threads
+
+
+def test_nothing_runs_on_after_an_error() -> None:
+    ended: list[float] = []
+
+    def work(batch: Tensor) -> Tensor:
+        if float(batch[0, 0]) == 0:
+            raise torch.OutOfMemoryError
+        time.sleep(0.05)
+        ended.append(float(batch[0, 0]))
+        return batch
+
+    with pytest.raises(torch.OutOfMemoryError):
+        Spread()(work, [torch.arange(16.0)[:, None]])
+    assert sorted(ended) == [4, 8, 12]

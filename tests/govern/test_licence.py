@@ -125,6 +125,13 @@ def test_data_that_may_not_be_adapted_is_no_model_that_may_not_be_distilled() ->
     assert all(f.severity is Severity.WARN for f in check_licences(Work("distil", "commercial", "m"), card))
 
 
+def test_data_that_no_model_may_be_trained_on_stops_every_student() -> None:
+    card = make_card("MIT", ("trained_on", "photos", "LicenseRef-no-model-training"))
+    for purpose in ("commercial", "research"):
+        stopping = [f for f in check_licences(Work("distil", purpose, "m"), card) if f.severity is Severity.BLOCK]
+        assert [f.kind for f in stopping] == ["distillation"]
+
+
 def test_every_licence_without_commercial_use_is_without_commercial_students() -> None:
     assert all(family.distillation != "any" for family in families() if family.non_commercial)
 

@@ -158,6 +158,22 @@ def test_a_decoder_of_other_latents_is_refused(change: dict[str, object], told: 
     assert not list(tmp_path.glob("stock*"))
 
 
+def test_a_folder_of_another_name_stays_and_the_working_folder_is_no_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "stock.part" / "notes.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    student = stock_student(tmp_path / "student")
+    export(student, tmp_path / "stock")
+    assert kept.read_text() == "mine"
+    assert {path.name for path in tmp_path.glob("stock*")} == {"stock", "stock.part"}
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(SpecError, match="--out: must be a new or empty folder"):
+        export(student, Path())
+
+
 def test_the_gate_is_asked_again_at_export(tmp_path: Path) -> None:
     student = stock_student(tmp_path)
     edges = ({"relation": "distilled_from", "parent": "t", "licence": "flux-1-dev-non-commercial-license"},)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -11,10 +11,10 @@ import PIL.Image
 import pytest
 import torch
 
-from qcgen.core.errors import PausedError, SpecError
+from qcgen.core.errors import IntegrityError, PausedError, SpecError
 from qcgen.core.expand import expand
 from qcgen.core.job import JobSpec
-from qcgen.core.types import Outcome, Row, RunInfo, Severity
+from qcgen.core.types import Outcome, Produced, Row, RunInfo, Severity, Shard
 from qcgen.models.families.toy import ToyStudent
 from qcgen.pipeline.progress import Progress
 from qcgen.pipeline.retry import HEALED, NON_FINITE
@@ -237,6 +237,20 @@ def test_a_run_elsewhere_in_the_folder_is_waited_for(store: SqlStore, tmp_path: 
 
     with pytest.raises(PausedError, match="another qcgen run"):
         run_toy(job, store, progress=start_another)
+
+
+def test_a_shard_that_another_runner_took_over_ends_the_run_and_counts_for_nothing(tmp_path: Path) -> None:
+    class Taken(SqlStore):
+        def record(self, run_id: str, shard: Shard, token: int, produced: Sequence[Produced]) -> bool:
+            return super().record(run_id, shard, token - 1 if shard.number == 2 else token, produced)
+
+    store = Taken(open_store(f"sqlite:///{tmp_path / 'taken.db'}").database)
+    with pytest.raises(IntegrityError, match=r"shard 2 was taken over by another runner.*Cure"):
+        run_toy(make_job(tmp_path / "out"), store)
+    (run,) = store.runs()
+    assert run.status == "failed"
+    assert store.done_shards(run.run_id) == {0, 1}
+    assert files_in(tmp_path / "out") == {row.relpath for row in store.rows(run.run_id, every_attempt=True)}
 
 
 def test_error_in_the_middle_leaves_no_file_of_the_open_shard(store: SqlStore, tmp_path: Path) -> None:

@@ -140,6 +140,8 @@ def test_qcgen_distill_takes_a_folder_of_every_family(
     edges = [(edge.relation, edge.parent, edge.licence) for edge in read_card(folder).lineage]
     assert edges[0] == ("distilled_from", folders[name].name, "Apache-2.0")
     assert edges[-1] == ("trained_on", "tiny.npz", "CC0-1.0")
+    # Where the teacher lay must neither travel nor change the digest.
+    assert all("_name_or_path" not in path.read_text() for path in folder.rglob("*.json"))
     # Started again it has nothing to do, and makes no latents.
     assert distil(spec, resume=True) == folder
     assert (tmp_path / "out" / "latents.safetensors").stat().st_mtime_ns == made

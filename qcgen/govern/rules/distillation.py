@@ -14,7 +14,7 @@ class Distillation:
 
     A licence for research alone stands against commercial work wherever it is in the lineage. One that allows no
     derived models at all stands against every purpose, but only as the licence of a model: of training data nothing is
-    distilled.
+    distilled. One that forbids training on what it covers stands against everything.
     """
 
     name: ClassVar[str] = "distillation"
@@ -32,8 +32,9 @@ class Distillation:
 
 def _against(source: Source, work: Work) -> Family | None:
     """The strictest family that forbids it, if one does."""
-    none = next((one for one in source.families if one.distillation == "none"), None)
-    if none is not None and source.relation != _DATA:
+    against = {"never"} if source.relation == _DATA else {"never", "none"}
+    none = next((one for one in source.families if one.distillation in against), None)
+    if none is not None:
         return none
     research = next((one for one in source.families if one.distillation == "research"), None)
     return research if work.purpose == "commercial" else None
@@ -42,6 +43,6 @@ def _against(source: Source, work: Work) -> Family | None:
 def _message(source: Source, family: Family, work: Work) -> str:
     said = f"{source.what} is under {source.licence!r}"
     other = "another teacher" if work.act == "distil" else "a student of another teacher"
-    if family.distillation == "none":
+    if family.distillation in {"never", "none"}:
         return f"{said}: no student may be made of it for any purpose. Cure: {other}, or its owner's permission."
     return f"{said}: students for research only (got purpose commercial). Cure: {other}, or purpose: research."

@@ -42,7 +42,9 @@ class TextTower:
 
     def __init__(self, tokenizer_dir: Path, encoder_dir: Path, device: str) -> None:
         self.tokenizer = CLIPTokenizer.from_pretrained(tokenizer_dir, local_files_only=True)
-        self.encoder = CLIPTextModel.from_pretrained(encoder_dir, local_files_only=True, dtype=torch.float32)
+        self.encoder = CLIPTextModel.from_pretrained(
+            encoder_dir, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
         self.encoder.eval().requires_grad_(False).to(device)
         self.device = device
 

@@ -1,6 +1,7 @@
 """The SD3 shape: a flow-matching transformer on latents, read by two CLIP towers.
 
-The third tower (T5) is left out, as diffusers allows: its states are absent from the condition of teacher and student.
+The third tower (T5) is left out: its states are absent from the condition of teacher and student alike. diffusers puts
+zeros in their place, which its transformer attends to, so a stock pipeline without T5 gives another picture.
 """
 
 import json
