@@ -181,5 +181,14 @@ def test_what_does_not_fit_the_data_is_told_at_once(chain: Path, tmp_path: Path)
         run(write_pilot(chain, tmp_path / "out", clip=str(tmp_path / "nowhere")))
 
 
+def test_a_start_has_one_place_for_all_trials(chain: Path, tmp_path: Path) -> None:
+    base = (chain / "base.yaml").read_text()
+    (tmp_path / "base.yaml").write_text(f"{base}\nstudent: {{init: {chain / 'distilled' / 'student'}}}\n")
+    grid = {"noise_to_signal": [2.5, 1.0]}
+    job = write_pilot(chain, tmp_path / "out", base=str(tmp_path / "base.yaml"), grid=grid)
+    with pytest.raises(SpecError, match=r"grid\.noise_to_signal: a base with student\.init has one place"):
+        run(job)
+
+
 def _events(folder: Path) -> list[Event]:
     return read_events(folder / EVENTS_FILE)

@@ -25,6 +25,7 @@ from qcgen.models.find import resolve_model
 from qcgen.models.network import Network
 from qcgen.models.parts import families, find_parts
 from qcgen.models.protocol import ModelParts
+from qcgen.pipeline.sampling import sample_teacher
 from tests.train.tinychain import distil
 from tests.train.tinyfamilies import CAPTIONS, FAMILIES, tiny_family
 
@@ -285,6 +286,28 @@ def test_pictures_of_another_size_and_captions_that_are_no_class_are_refused(
     embed = find_parts(folders["edm"]).load_embedder("cpu")
     with pytest.raises(SpecError, match=r"captions: must be classes of .* \(got 1 others, such as 'a photo of a boat'"):
         embed(["a photo of a boat"])
+
+
+def test_a_card_that_is_no_card_is_told_wherever_it_is_read_first(
+    folders: dict[str, Path], tiny_set: Path, tmp_path: Path
+) -> None:
+    teacher = tiny_family("sd15", tmp_path / "sd15")
+    for text in ("{oops", "[]", '{"shared": []}'):
+        (teacher / "qcgen_model.json").write_text(text)
+        with pytest.raises(SpecError, match=r"qcgen_model.json: not a model card .*Cure"):
+            distil(make_spec(teacher, tiny_set, tmp_path / "out"))
+
+
+def test_a_teacher_without_an_empty_caption_is_not_guided(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = tiny_family("edm", tmp_path / "edm")
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    plain = {"_class_name": "DDPMScheduler", "num_train_timesteps": 1000, "prediction_type": "epsilon"}
+    scheduler.write_text(json.dumps(plain))
+    names = ("a boat", *CAPTIONS)
+    (folder / "model_index.json").write_text(json.dumps({"id2label": {str(i): name for i, name in enumerate(names)}}))
+    assert not find_parts(folder).guidable
+    with pytest.raises(SpecError, match=r"--guidance: must be 1 for a teacher without an empty caption \(got 4\)"):
+        sample_teacher(resolve_model(str(folder)), steps=4, guidance_scale=4)
 
 
 def _copy(module: nn.Module) -> torch.Tensor:
