@@ -91,7 +91,7 @@ def write_stock(student: Sd15Student, vae: AutoencoderKL | AutoencoderTiny, fold
         )
     pipeline = StableDiffusionPipeline(
         vae=vae.float(),
-        text_encoder=student.text.encoder,
+        text_encoder=student.text.tower,
         tokenizer=student.text.tokenizer,
         unet=guidance_proof(student.unet),
         scheduler=truncated_scheduler(student.schedule, int(student.t_init)),

@@ -1,11 +1,12 @@
-"""CLIP text towers as SDXL and SD3 read them: the last but one hidden states, and the projected pooled vector."""
+"""CLIP text towers as Stable Diffusion reads them: the last hidden states (1.x), or the last but one and the projected
+pooled vector (SDXL, SD3)."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -35,16 +36,14 @@ class ClipTower:
         self.tower, self.device = tower.eval().requires_grad_(False).to(device), device
 
     @torch.no_grad()
+    def embed(self, captions: Sequence[str]) -> Float[Tensor, "n k d"]:
+        """The states after the last layer."""
+        return self.tower(self._tokens(captions)).last_hidden_state
+
+    @torch.no_grad()
     def read(self, captions: Sequence[str]) -> tuple[Float[Tensor, "n k d"], Float[Tensor, "n e"] | None]:
         """The states before the last layer, and the pooled vector where the tower projects one."""
-        tokens = self.tokenizer(
-            list(captions),
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        read = self.tower(tokens.input_ids.to(self.device), output_hidden_states=True)
+        read = self.tower(self._tokens(captions), output_hidden_states=True)
         return read.hidden_states[-2], getattr(read, "text_embeds", None)
 
     def read_both(self, captions: Sequence[str]) -> tuple[Float[Tensor, "n k d"], Float[Tensor, "n e"]]:
@@ -56,3 +55,13 @@ class ClipTower:
                 "Cure: the teacher's own tower."
             )
         return hidden, pooled
+
+    def _tokens(self, captions: Sequence[str]) -> Int[Tensor, "n k"]:
+        tokens = self.tokenizer(
+            list(captions),
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return tokens.input_ids.to(self.device)

@@ -11,6 +11,7 @@ from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import SpecError
 from qcgen.data.imageset import ImageSet
 from qcgen.distill.material import Material
+from qcgen.generate.batch import quantise
 from qcgen.generate.noise import stack_noise
 from qcgen.models.embedded import load_encoder
 from qcgen.models.protocol import ModelParts
@@ -106,5 +107,4 @@ class InLoop:
     def _pictures(self, generate: Generate, part: Tensor) -> Tensor:
         cond = self._cond[self._caption[part]].to(self._device)
         x_0 = generate(self._noise[part].to(self._device), cond)
-        pixels = self._codec.decode(x_0)
-        return (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
+        return quantise(self._codec.decode(x_0))[0]

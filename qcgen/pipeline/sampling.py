@@ -10,6 +10,7 @@ from torch import Tensor
 from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.core.types import ModelRef
 from qcgen.distill.pairs import solve
+from qcgen.generate.batch import quantise
 from qcgen.generate.noise import stack_noise
 from qcgen.models.card import STUDENT_FILE, digest
 from qcgen.models.families.sd15 import Parts
@@ -57,14 +58,13 @@ class Sampler:
         Raises:
             IntegrityError: a picture holds a non-finite number, which uint8 would hide.
         """
-        pixels = self.decode(latents).float()
-        broken = int((~torch.isfinite(pixels)).flatten(1).any(1).sum())
-        if broken:
+        codes, finite = quantise(self.decode(latents))
+        if not all(finite):
             raise IntegrityError(
-                f"{self.ref.name}: {broken} of {len(pixels)} pictures of a batch hold non-finite numbers. "
+                f"{self.ref.name}: {finite.count(False)} of {len(codes)} pictures of a batch hold non-finite numbers. "
                 "Cure: these weights cannot be measured; go back to an earlier checkpoint."
             )
-        return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+        return codes.cpu()
 
 
 def model_kind(ref: ModelRef) -> str:

@@ -14,8 +14,9 @@ from qcgen.core.trainspec import TeacherTraining
 from qcgen.data.augment import jitter
 from qcgen.data.imageset import ImageSet
 from qcgen.models.autoencoder import PatchAutoencoder
-from qcgen.models.families.sd15 import TextTower, plain_attention
+from qcgen.models.families.sd15 import plain_attention
 from qcgen.models.texttower import write_text_tower
+from qcgen.models.towers import ClipTower
 
 
 class TeacherTask:
@@ -31,7 +32,7 @@ class TeacherTask:
             clip_sample=False,
         )
         write_conditioning(spec.clip, spec.out)
-        tower = TextTower(spec.out / "tokenizer", spec.out / "text_encoder", "cpu")
+        tower = ClipTower(spec.out / "tokenizer", spec.out / "text_encoder", "cpu")
         names = sorted(set(data.captions))
         self.cond = tower.embed(["", *names])
         order = {name: i + 1 for i, name in enumerate(names)}

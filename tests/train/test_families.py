@@ -298,6 +298,14 @@ def test_a_card_that_is_no_card_is_told_wherever_it_is_read_first(
             distil(make_spec(teacher, tiny_set, tmp_path / "out"))
 
 
+def test_an_autoencoder_with_a_shift_is_none_of_sd15s(tmp_path: Path) -> None:
+    teacher = tiny_family("sd15", tmp_path / "sd15")
+    path = teacher / "vae" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "shift_factor": 0.1}))
+    with pytest.raises(SpecError, match=r"the vae has a shift_factor.*Cure"):
+        find_parts(teacher)
+
+
 def test_a_teacher_without_an_empty_caption_is_not_guided(folders: dict[str, Path], tmp_path: Path) -> None:
     folder = tiny_family("edm", tmp_path / "edm")
     scheduler = folder / "scheduler" / "scheduler_config.json"

@@ -12,8 +12,8 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
 
+from qcgen.core.errors import SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.codec import Autoencoder, LatentCodec, load_vae, pixels_per_latent
 from qcgen.models.layout import LOCAL, config_of, locate
@@ -21,6 +21,7 @@ from qcgen.models.network import Network, Tap, unet_channels, unet_taps
 from qcgen.models.noising import read_noising
 from qcgen.models.protocol import Embedder, Noising
 from qcgen.models.studentfolder import write_student_folder
+from qcgen.models.towers import ClipTower
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +38,6 @@ class UnetAdapter:
         return unet_taps(core)
 
 
-class TextTower:
-    """Prompts to the hidden states that the UNet attends to."""
-
-    def __init__(self, tokenizer_dir: Path, encoder_dir: Path, device: str) -> None:
-        self.tokenizer = CLIPTokenizer.from_pretrained(tokenizer_dir, local_files_only=True)
-        self.encoder = CLIPTextModel.from_pretrained(
-            encoder_dir, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-        self.encoder.eval().requires_grad_(False).to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def embed(self, prompts: Sequence[str]) -> Float[Tensor, "n t d"]:
-        tokens = self.tokenizer(
-            list(prompts),
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        return self.encoder(tokens.input_ids.to(self.device)).last_hidden_state
-
-
 class Sd15Student:
     """A one-step student of the SD 1.x shape. Follows `models.protocol.Student`.
 
@@ -73,7 +51,7 @@ class Sd15Student:
         self.t_init = facts["t_init"]
         self.unet = parts.load_unet(device, dtype).requires_grad_(False).eval()
         self.vae = parts.load_vae(device, dtype).to(memory_format=torch.channels_last)
-        self.text = TextTower(parts.tokenizer, parts.text_encoder, device)
+        self.text = ClipTower(parts.tokenizer, parts.text_encoder, device)
         side = self.unet.config.sample_size
         self.latent_shape = (self.unet.config.in_channels, side, side)
         self.size_px = int(facts["size_px"])
@@ -92,6 +70,7 @@ class Sd15Student:
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 hh ww"]:
         scaled = (latents / self.vae.config.scaling_factor).to(self.dtype)
+        # As the stock pipeline of this family, which knows no shift; `find` refuses an autoencoder that has one.
         return self.vae.decode(scaled).sample.float() / 2 + 0.5
 
 
@@ -119,6 +98,8 @@ class Parts:
     def find(cls, root: Path) -> "Parts":
         """Locate every part; missing ones and pickled weights are refused before anything is loaded."""
         paths = locate(root, weights=("unet", "vae", "text_encoder"), others=("tokenizer", "scheduler"))
+        if config_of(root, "vae").get("shift_factor"):
+            raise SpecError(f"{root}: the vae has a shift_factor, which this family's pipelines ignore. Cure: another.")
         return cls(root=root, **paths)
 
     @property
@@ -149,7 +130,7 @@ class Parts:
         return Network(self.load_unet(device), UnetAdapter(), self.schedule, dtype=dtype)
 
     def load_embedder(self, device: str) -> Embedder:
-        return TextTower(self.tokenizer, self.text_encoder, device).embed
+        return ClipTower(self.tokenizer, self.text_encoder, device).embed
 
     def load_codec(self, device: str) -> LatentCodec:
         return LatentCodec(load_vae(self.vae, device))
