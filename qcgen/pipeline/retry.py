@@ -100,16 +100,16 @@ class ShardWorker:
         self._clock = clock
         self._checkpoint = checkpoint
         self._open: dict[int, list[Future[Written]]] = {}
-        self._files_of_shard: list[Future[Written]] = []
 
     def produce(self, shard: Shard) -> MadeShard:
         """Every attempt at every item of the shard."""
         wave = [self._expansion.item(index) for index in range(shard.start, shard.stop)]
         self._generator.prepare(item.prompt for item in wave)
-        self._files_of_shard = self._open[shard.number] = []
+        files: list[Future[Written]] = []
+        self._open[shard.number] = files
         made = MadeShard(shard, self._clock)
         while wave:
-            tried = self._try(wave)
+            tried = self._try(wave, files)
             made.add(tried)
             wave = [
                 self._expansion.item(draft.item.index, draft.item.attempt + 1)
@@ -130,18 +130,18 @@ class ShardWorker:
         # A copy: the thread that records takes shards out.
         return [file for files in list(self._open.values()) for file in files]
 
-    def _try(self, items: Sequence[Item]) -> list[_Draft]:
+    def _try(self, items: Sequence[Item], files: list[Future[Written]]) -> list[_Draft]:
         drafts: list[_Draft] = []
         sick: list[Item] = []
         for made in self._made(self._generator, items):
-            drafts += self._draft(made, ())
+            drafts += self._draft(made, (), files)
             sick += _unfinite(made)
         if sick:
             note = Finding(
                 HEALED, Severity.INFO, "The first try gave non-finite pixels; made again in float32 with the same seed."
             )
             for made in self._made(self._precise(), sick):
-                drafts += self._draft(made, (note,))
+                drafts += self._draft(made, (note,), files)
                 drafts += [self._fail(item, made.elapsed_s) for item in _unfinite(made)]
         return sorted(drafts, key=lambda draft: draft.item.index)
 
@@ -151,7 +151,7 @@ class ShardWorker:
             self._raise_early()
             self._checkpoint(len(made.items))
 
-    def _draft(self, made: Made, extra: Sequence[Finding]) -> Iterable[_Draft]:
+    def _draft(self, made: Made, extra: Sequence[Finding], files: list[Future[Written]]) -> Iterable[_Draft]:
         """Measures the very codes that are written; non-finite pictures are neither measured nor written."""
         places = [place for place, finite in enumerate(made.finite) if finite]
         if not places:
@@ -164,7 +164,7 @@ class ShardWorker:
         # After the detectors: their operators use all cores at once and would wait for the encoders'.
         for item, picture, (measures, verdict, phash) in zip(items, pixels, assessed, strict=True):
             file = self._files.submit(item, picture)
-            self._files_of_shard.append(file)
+            files.append(file)
             yield _Draft(item, measures, verdict, made.elapsed_s, phash, file)
 
     def _fail(self, item: Item, gen_s: float) -> _Draft:
