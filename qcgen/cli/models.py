@@ -121,7 +121,7 @@ def _draw_sheet(ref: ModelRef, evaluation: "Evaluation", device: Device) -> None
     prepare_torch()
     sampler = load_sampler(
         ref,
-        steps=max(evaluation.network_calls // 2, 1),
+        steps=evaluation.solver_steps or max(evaluation.network_calls // 2, 1),
         guidance_scale=evaluation.guidance_scale or 1.0,
         device=pick_device(device),
     )

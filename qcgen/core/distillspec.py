@@ -113,8 +113,9 @@ class GanSpec(Frozen):
     """The discriminator, and the generator's adversarial term.
 
     `weight` of the term from `start` (share of the steps) on, where the student's rate falls to `student_lr` times its
-    own (Yin et al. 2024, DMD2); 0 trains the discriminator for the ratio alone. `r1` is the gradient penalty's gamma,
-    estimated with a perturbation of deviation `r1_sigma`. `features` of the frozen teacher or of the fake score.
+    own (Yin et al. 2024, DMD2); 0 trains the discriminator for the ratio alone. `width` of its heads: a small network
+    wants narrow ones. `r1` is the gradient penalty's gamma, estimated with a perturbation of deviation `r1_sigma`.
+    `features` of the frozen teacher or of the fake score.
     `data`: what counts as real: real rows, the pairs that the guided teacher made, or half of each.
     """
 
@@ -122,6 +123,7 @@ class GanSpec(Frozen):
     start: float = Field(0.5, ge=0, le=1)
     student_lr: float = Field(0.1, gt=0, le=1)
     lr: float = Field(5e-4, gt=0)
+    width: int = Field(96, ge=8, multiple_of=8)
     r1: float = Field(2.5e-3, ge=0)
     r1_sigma: float = Field(0.05, gt=0, le=1)
     features: Literal["teacher", "fake"] = "teacher"

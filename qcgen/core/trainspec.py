@@ -101,4 +101,25 @@ class TeacherTraining(_Training):
     caption_dropout: float = Field(0.1, ge=0, lt=1)
 
 
-TrainSpec = Annotated[ClipTraining | AutoencoderTraining | TeacherTraining, Field(discriminator="kind")]
+class PixelTeacherTraining(_Training):
+    """A class-conditional UNet on pixels with EDM's preconditioning (Karras et al. 2022); classes are the captions.
+
+    Blocks of `patch` x `patch` pixels are channels. Noise levels are log-normal, ln sigma ~ N(`p_mean`, `p_std`^2);
+    `sigma_data` is the deviation of the pixels in [-1, 1]. With `caption_dropout` the empty caption is a class too,
+    which guidance needs.
+    """
+
+    kind: Literal["pixel_teacher"]
+    grey: bool = False
+    patch: int = Field(1, ge=1, le=8)
+    channels: tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...] = Field((32, 64, 64), min_length=1)
+    layers_per_block: int = Field(1, ge=1)
+    sigma_data: float = Field(0.5, gt=0)
+    p_mean: float = -1.2
+    p_std: float = Field(1.2, gt=0)
+    caption_dropout: float = Field(0.0, ge=0, lt=1)
+
+
+TrainSpec = Annotated[
+    ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining, Field(discriminator="kind")
+]

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 from qcgen.core.errors import SpecError
 
 _FIELDS = ("webp", "offsets", "label", "classes", "colour", "colour_share", "caption", "id")
+_SPLIT = "held_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,11 @@ class ImageSet:
 def read_image_set(path: Path, *, held_out_share: float = 0.12) -> ImageSet:
     """Read an `.npz` of concatenated WebP files with labels (the layout of the clothing packages).
 
+    A set with a split of its own says so in `held_out`, a bool a row.
+
     Args:
         path: the file.
-        held_out_share: share of near-duplicate groups that are never trained on.
+        held_out_share: share of near-duplicate groups that are never trained on, where the set has no split.
 
     Raises:
         SpecError: the file is missing, cannot be read or lacks a field; the message says which.
@@ -68,11 +72,12 @@ def read_image_set(path: Path, *, held_out_share: float = 0.12) -> ImageSet:
                 raise SpecError(
                     f"{path}: lacks the fields {lacking}. Cure: docs/evaluation.md describes the image set."
                 )
-            fields = {name: packed[name] for name in _FIELDS}
+            fields = {name: packed[name] for name in (*_FIELDS, _SPLIT) if name in packed.files}
         images = _decode(fields["webp"].tobytes(), fields["offsets"])
     except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         # numpy gives an array without `files` for an .npy, zipfile a BadZipFile for a torn archive, Pillow an OSError.
         raise SpecError(f"{path}: cannot be read ({error}). Cure: copy the file again.") from error
+    held_out = _own_split(path, fields[_SPLIT], len(images)) if _SPLIT in fields else _held_out(images, held_out_share)
     captions = tuple(str(text) for text in fields["caption"])
     colours = tuple(str(name) for name in fields["colour"])
     return ImageSet(
@@ -82,8 +87,42 @@ def read_image_set(path: Path, *, held_out_share: float = 0.12) -> ImageSet:
         colours=colours,
         colour_share=fields["colour_share"].astype(np.float32),
         ids=tuple(str(name) for name in fields["id"]),
-        held_out=torch.from_numpy(_held_out(images, held_out_share)),
+        held_out=torch.from_numpy(held_out),
     )
+
+
+def write_image_set(
+    path: Path,
+    images: UInt8[Tensor, "n 3 h w"],
+    *,
+    captions: Sequence[str],
+    products: Sequence[str],
+    colours: Sequence[str],
+    ids: Sequence[str],
+    held_out: Bool[Tensor, " n"],
+) -> None:
+    """Pack pictures with a split of their own in the layout that `read_image_set` reads, pixels kept exactly.
+
+    Colours are taken as sure: `colour_share` is 1.
+    """
+    with ThreadPoolExecutor() as pool:
+        files = list(pool.map(_encode, images))
+    classes = sorted(set(products))
+    order = {name: place for place, name in enumerate(classes)}
+    part = path.with_suffix(".part.npz")
+    np.savez(
+        part,
+        webp=np.frombuffer(b"".join(files), dtype=np.uint8),
+        offsets=np.cumsum([0, *(len(file) for file in files)]),
+        label=np.array([order[name] for name in products]),
+        classes=np.array(classes),
+        colour=np.array(colours),
+        colour_share=np.ones(len(files), dtype=np.float32),
+        caption=np.array(captions),
+        id=np.array(ids),
+        held_out=held_out.numpy(),
+    )
+    part.replace(path)
 
 
 def product_in(caption: str, colour: str) -> str:
@@ -99,6 +138,22 @@ def _decode(blob: bytes, offsets: npt.NDArray[np.int64]) -> UInt8[Tensor, "n 3 h
     with ThreadPoolExecutor() as pool:
         pictures = list(pool.map(read, range(len(offsets) - 1)))
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+def _encode(image: UInt8[Tensor, "3 h w"]) -> bytes:
+    held = io.BytesIO()
+    PIL.Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(held, "webp", lossless=True, exact=True)
+    return held.getvalue()
+
+
+def _own_split(path: Path, given: npt.NDArray[np.generic], n: int) -> npt.NDArray[np.bool_]:
+    if given.dtype != np.bool_ or given.shape != (n,) or given.all() or not given.any():
+        raise SpecError(
+            f"{path}: {_SPLIT} must be one bool for each of the {n} pictures, true for some (got {given.dtype} of "
+            f"shape {list(given.shape)}, {int(np.count_nonzero(given))} true). "
+            "Cure: leave the field out for a split by near-duplicates."
+        )
+    return np.asarray(given, dtype=np.bool_)
 
 
 def _held_out(images: UInt8[Tensor, "n 3 h w"], share: float) -> npt.NDArray[np.bool_]:

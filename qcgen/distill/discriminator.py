@@ -7,9 +7,13 @@ from torch.nn import functional as F
 
 
 class Discriminator(nn.Module):
-    """One small convolutional head per feature map; the logit is the mean over heads and places."""
+    """One small convolutional head per feature map; the logit is the mean over heads and places.
 
-    def __init__(self, channels: list[int], cond_dim: int, width: int = 96) -> None:
+    Args:
+        width: channels of the heads, a multiple of 8.
+    """
+
+    def __init__(self, channels: list[int], cond_dim: int, width: int) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
             nn.Sequential(

@@ -37,7 +37,7 @@ class Networks:
         self._modules = {"teacher": frozen, **{name: _learner(spec, frozen) for name in ("student", "fake")}}
         # Adapters draw numbers of their own; the discriminator starts the same with and without them.
         torch.manual_seed(spec.seed)
-        self.discriminator = Discriminator(self.teacher.channels, cond_dim).to(device)
+        self.discriminator = Discriminator(self.teacher.channels, cond_dim, spec.gan.width).to(device)
         self._modules["discriminator"] = self.discriminator
         # The average is of the float32 parameters, whatever the networks compute in.
         self.averaged = _average(spec, self._modules["student"])

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from qcgen.core.errors import SpecError
 from qcgen.models.autoencoder import PatchAutoencoder
@@ -65,10 +65,18 @@ class LatentCodec:
 
 
 class PixelCodec:
-    """Pictures in [-1, 1] as they are. Follows `protocol.Codec`."""
+    """Pictures in [-1, 1] as they are, RGB or grey, in blocks of `patch` x `patch` pixels. Follows `protocol.Codec`.
 
-    def encode(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        return images
+    A block's pixels are channels of one place: a permutation, so that noise on it is noise on pixels.
+    """
 
-    def decode(self, latents: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        return latents / 2 + 0.5
+    def __init__(self, colours: Literal[1, 3] = 3, patch: int = 1) -> None:
+        self.colours, self.patch = colours, patch
+
+    def encode(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hh ww"]:
+        """Grey is the mean of the three channels."""
+        kept = images if self.colours == 3 else images.mean(1, keepdim=True)
+        return nn.functional.pixel_unshuffle(kept, self.patch)
+
+    def decode(self, latents: Float[Tensor, "b c hh ww"]) -> Float[Tensor, "b 3 h w"]:
+        return nn.functional.pixel_shuffle(latents, self.patch).expand(-1, 3, -1, -1) / 2 + 0.5

@@ -296,11 +296,6 @@ def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet) -> None:
         problems.append(f"gan.data: {spec.gan.data} needs the teacher's samples. Cure: pairs: {{count: 1024}}.")
     if spec.pairs.steps and not spec.pairs.count:
         problems.append("pairs.steps: needs pairs to regress on (got count 0). Cure: pairs: {count: 1024}.")
-    if spec.pairs.count and not isinstance(parts.schedule, Schedule):
-        kind = type(parts.schedule).__name__.lower()
-        problems.append(
-            f"pairs.count: the solver works on a variance-preserving schedule (got {kind}). Cure: pairs: {{count: 0}}."
-        )
     if spec.guidance_scale != 1 and not parts.guidable:
         problems.append(
             f"guidance_scale: must be 1 for a teacher without an empty caption (got {spec.guidance_scale:g}). Cure: 1."

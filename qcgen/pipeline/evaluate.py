@@ -85,6 +85,7 @@ class Evaluation:
         nearest: cosine distances to the nearest training picture.
         prompts: the commonest caption of each of the commonest products, for the contact sheet.
         ratios: to `against`, for every measure where both are positive.
+        solver_steps: of a teacher; older files leave it out.
         repeated: each number on the rows of its resampling: what the errors of ratios are made of.
     """
 
@@ -106,6 +107,7 @@ class Evaluation:
     against: "Evaluation | None" = None
     ratios: Mapping[str, Ratio] = field(default_factory=dict)
     repeated: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    solver_steps: int | None = None
 
     @property
     def label(self) -> str:

@@ -80,6 +80,7 @@ def measure(
         model=Source(sampler.ref.name, sampler.ref.digest),
         kind=sampler.kind,
         network_calls=sampler.network_calls,
+        solver_steps=sampler.solver_steps,
         guidance_scale=sampler.guidance_scale,
         encoder=Source("", encoder.digest),
         data=Source("", sha256),

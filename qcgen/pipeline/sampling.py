@@ -9,12 +9,11 @@ from torch import Tensor
 
 from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.core.types import ModelRef
-from qcgen.distill.pairs import solve
+from qcgen.distill.pairs import solve, solver_calls
 from qcgen.generate.batch import quantise
 from qcgen.generate.noise import stack_noise
 from qcgen.models.card import STUDENT_FILE, digest
 from qcgen.models.families.sd15 import Parts
-from qcgen.models.noising import Schedule
 from qcgen.models.parts import find_parts
 from qcgen.models.protocol import ModelParts, Student, Teacher
 
@@ -34,6 +33,7 @@ class Sampler:
     Attributes:
         kind: `student` or `teacher`.
         network_calls: calls of the network per picture; a guided step makes two.
+        solver_steps: None for a student.
         guidance_scale: None for a student, which has none.
         draw: prompts and seeds to latents `b c h w`.
         decode: latents to pixels in about [0, 1], `b 3 h w`.
@@ -43,6 +43,7 @@ class Sampler:
     ref: ModelRef
     kind: str
     network_calls: int
+    solver_steps: int | None
     guidance_scale: float | None
     draw: Callable[[Sequence[str], Sequence[int]], Tensor]
     decode: Callable[[Tensor], Tensor]
@@ -92,17 +93,12 @@ def sample_student(student: Student, *, device: str = "cpu") -> Sampler:
 
     ref = student.ref
     autoencoder = None if ref.name.startswith("toy:") else _autoencoder(find_parts(ref.folder), device)
-    return Sampler(ref, "student", 1, None, draw, student.decode, autoencoder)
+    return Sampler(ref, "student", 1, None, None, draw, student.decode, autoencoder)
 
 
 def sample_teacher(ref: ModelRef, *, steps: int, guidance_scale: float, device: str = "cpu") -> Sampler:
-    """DPM-Solver++ (2M), `steps` calls with and without the caption."""
+    """`steps` of the solver that fits the teacher (`distill.pairs.solve`), guided by the empty caption."""
     parts = find_parts(ref.folder, where="MODEL")
-    if not isinstance(parts.schedule, Schedule):
-        raise SpecError(
-            f"MODEL: {ref.name} is a flow or EDM teacher; only variance-preserving ones can be sampled here. "
-            "Cure: measure the student that was distilled from it."
-        )
     if guidance_scale != 1 and not parts.guidable:
         raise SpecError(
             f"--guidance: must be 1 for a teacher without an empty caption (got {guidance_scale:g}). Cure: 1."
@@ -112,12 +108,13 @@ def sample_teacher(ref: ModelRef, *, steps: int, guidance_scale: float, device: 
     codec = parts.load_codec(device)
     embed = parts.load_embedder(device)
     empty = embed([""])
+    calls = solver_calls(parts.schedule, steps, guidance_scale)
 
     def draw(prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
         noise = stack_noise(seeds, parts.latent_shape).to(device)
         return solve(teacher, noise, embed(prompts), empty, steps=steps, guidance_scale=guidance_scale)
 
-    return Sampler(ref, "teacher", 2 * steps, guidance_scale, draw, codec.decode, _autoencoder(parts, device))
+    return Sampler(ref, "teacher", calls, steps, guidance_scale, draw, codec.decode, _autoencoder(parts, device))
 
 
 def _autoencoder(parts: ModelParts, device: str) -> Autoencoder | None:

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import torch
 
-from qcgen.core.trainspec import AutoencoderTraining, ClipTraining, TeacherTraining
+from qcgen.core.trainspec import AutoencoderTraining, ClipTraining, PixelTeacherTraining, TeacherTraining
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.train.autoencoder import AutoencoderTask
 from qcgen.train.clip import ClipTask
 from qcgen.train.loop import Task, fit
+from qcgen.train.pixelteacher import PixelTeacherTask
 from qcgen.train.teacher import TeacherTask
 
-Training = ClipTraining | AutoencoderTraining | TeacherTraining
+Training = ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining
 
 
 def run_training(spec: Training, *, say: Callable[[str], None]) -> dict[str, object]:
@@ -31,4 +32,6 @@ def _task(spec: Training, data: ImageSet) -> Task:
         return ClipTask(spec, data)
     if isinstance(spec, AutoencoderTraining):
         return AutoencoderTask(spec, data)
+    if isinstance(spec, PixelTeacherTraining):
+        return PixelTeacherTask(spec, data)
     return TeacherTask(spec, data)

@@ -1,11 +1,15 @@
-"""Pixel networks: a UNet2DModel without text, with classes or without, on any schedule; EDM's is the usual one."""
+"""Pixel networks: a UNet2DModel without text, with classes or without, on any schedule; EDM's is the usual one.
+
+Channels tell the layout: p^2 are grey pictures in blocks of p x p pixels, 3 p^2 RGB ones; p is 1 in other programs.
+"""
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from diffusers import UNet2DModel
@@ -58,15 +62,16 @@ class PixelParts:
 
         Raises:
             PrerequisiteError: parts are missing.
-            SpecError: weights are a pickle, classes without names, or not three channels.
+            SpecError: weights are a pickle, classes without names, or channels of no layout.
         """
         found = cls(root=root, **locate(root, weights=("unet",), others=("scheduler",)))
         config = found._config
         problems = []
-        if (config["in_channels"], config["out_channels"]) != (3, 3):
+        if config["in_channels"] != config["out_channels"] or _layout(config["in_channels"]) is None:
             problems.append(
-                f"{found.unet}: must have 3 channels in and out (got {config['in_channels']} and "
-                f"{config['out_channels']}). Cure: a network on RGB pixels that predicts no variance."
+                f"{found.unet}: must have as many channels out as in, p^2 (grey) or 3 p^2 (RGB) for blocks of p x p "
+                f"pixels (got {config['in_channels']} and {config['out_channels']}). "
+                "Cure: a network on pixels that predicts no variance."
             )
         count = config.get("num_class_embeds")
         if count is not None and len(found._classes) != count:
@@ -88,11 +93,12 @@ class PixelParts:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        return 3, self.size_px, self.size_px
+        side = int(self._config["sample_size"])
+        return int(self._config["in_channels"]), side, side
 
     @property
     def size_px(self) -> int:
-        return int(self._config["sample_size"])
+        return int(self._config["sample_size"]) * self.load_codec("cpu").patch
 
     def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> Network:
         unet = UNet2DModel.from_pretrained(self.unet, torch_dtype=torch.float32, **LOCAL).to(device)
@@ -124,7 +130,9 @@ class PixelParts:
         return embed
 
     def load_codec(self, device: str) -> PixelCodec:
-        return PixelCodec()
+        layout = _layout(int(self._config["in_channels"]))
+        assert layout is not None, "find refuses other channels"
+        return PixelCodec(*layout)
 
     def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
         assert isinstance(network, Network)
@@ -145,3 +153,13 @@ class PixelParts:
             return []
         named = json.loads((self.root / _INDEX).read_text(encoding="utf-8")).get("id2label", {})
         return [str(named[key]) for key in sorted(named, key=int)]
+
+
+def _layout(channels: int) -> tuple[Literal[1, 3], int] | None:
+    """Colours and patch of a number of channels: 3 p^2 is never a square, so there is one answer at most."""
+    choices: tuple[Literal[1, 3], ...] = (1, 3)
+    for colours in choices:
+        patch = math.isqrt(channels // colours)
+        if patch > 0 and colours * patch * patch == channels:
+            return colours, patch
+    return None

@@ -1,0 +1,1 @@
+"""Divergences on real pictures: Fashion-MNIST, one small teacher, several divergences and seeds."""
