@@ -1,7 +1,7 @@
 """One optimiser step of the student: gradients at its samples first, then through the student (two-stage backward)."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -57,12 +57,33 @@ def update_student(
 ) -> StudentReport:
     """Step on h(r) (mu_fake - mu_teacher) and, in stage B, on the adversarial term.
 
-    Neither gradient at the samples needs a graph through the student, so its own graph lives alone in memory and the
-    two gradients have their own norms for nothing.
-
     Args:
         empty: the empty caption's condition, for guidance.
         progress: share of the steps done, 0..1.
+    """
+    report = add_gradients(spec, networks, ratio, batch, weighting, empty=empty, progress=progress, clock=clock)
+    grad_norm = networks.step("student", clock)
+    with clock.stage("optimiser"):
+        networks.average()
+    ratio.commit_student()
+    return replace(report, numbers={**report.numbers, "grad_norm": grad_norm})
+
+
+def add_gradients(
+    spec: DistillSpec,
+    networks: Networks,
+    ratio: RatioEstimator,
+    batch: StudentBatch,
+    weighting: Weighting,
+    *,
+    empty: Float[Tensor, "b k d"],
+    progress: float,
+    clock: Clock,
+) -> StudentReport:
+    """Add a batch's gradients to the student's parameters; what `update_student` does before it steps.
+
+    Neither gradient at the samples needs a graph through the student, so its own graph lives alone in memory and the
+    two gradients have their own norms for nothing.
     """
     adversarial = spec.gan.pulls_at(progress)
     squares = {"dm_norm": 0.0, "gan_norm": 0.0, "generator_norm": 0.0}
@@ -85,13 +106,9 @@ def update_student(
         directions.append(matched.direction)
         weights.append(matched.weight)
         clipped += matched.clipped / spec.optim.accumulate
-    grad_norm = networks.step("student", clock)
-    with clock.stage("optimiser"):
-        networks.average()
-    ratio.commit_student()
     norms = {name: math.sqrt(value) for name, value in squares.items()}
     return StudentReport(
-        {**norms, "grad_norm": grad_norm, "clipped": clipped, **_spread(torch.cat(weights))},
+        {**norms, "clipped": clipped, **_spread(torch.cat(weights))},
         torch.cat(samples),
         torch.cat(directions),
     )

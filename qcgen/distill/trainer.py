@@ -303,16 +303,16 @@ class Trainer:
             self._best_students.drop_all_but({step for step in self._best_of_saved if step is not None})
 
     def hand_over(self) -> dict[str, object]:
-        """The student and the random draws as they are now, for other trainings that begin with them."""
-        student = cast(dict[str, object], self.networks.state_dict()["student"])
-        return {"student": student, "generator": self.generator.get_state(), "random": torch.get_rng_state()}
+        """All that was learned and drawn so far, for other trainings that begin with it."""
+        return self.state_dict()
 
     def take_over(self, start: Mapping[str, object]) -> None:
-        """Begin after the regression, with what another training handed over at its end. Before `run` only."""
-        self.networks.load_student(cast(dict[str, Tensor], start["student"]))
-        self.generator.set_state(cast(Tensor, start["generator"]))
-        torch.set_rng_state(cast(Tensor, start["random"]))
-        self.stage = "warmup"
+        """Begin where another training handed over: after its regression or its warm-up. Before `run` only."""
+        self._restore(start)
+        self.mark = self._saved_mark = 0
+        # The rates are this job's own.
+        for name, rate in (("student", self.spec.optim.lr), ("fake", self.spec.fake.lr)):
+            self.networks.set_rate(name, rate)
 
     def state_dict(self) -> dict[str, object]:
         """Everything that the next step depends on."""

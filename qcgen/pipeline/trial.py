@@ -174,16 +174,27 @@ class Bench:
         return _Trained(trainer, began[0] if began else trainer.step, None if reason == _WHOLE else reason)
 
     def _start(self, spec: DistillSpec) -> Mapping[str, object] | None:
-        """The student after its regression: it depends on where the student lives, on nothing else of the grid."""
-        if not spec.pairs.steps:
+        """What trials begin with: the state after the regression, which depends on where the student lives, and after
+        the warm-up, which depends on the fake score's rate too and on nothing else of the grid."""
+        start, place = None, str(spec.student.noise_to_signal)
+        if spec.pairs.steps:
+            start = self._made_once(spec, place, stage="warmup", what="regression")
+        if spec.fake.warmup:
+            start = self._made_once(spec, f"{place}-{spec.fake.lr}", stage="matching", what="warm-up", start=start)
+        if start is None:
             _ = self._material, self._teacher
-            return None
-        place = str(spec.student.noise_to_signal)
-        path = self._out / "starts" / f"{place}.safetensors"
+        return start
+
+    def _made_once(
+        self, spec: DistillSpec, name: str, *, stage: str, what: str, start: Mapping[str, object] | None = None
+    ) -> Mapping[str, object]:
+        """The state in which a training enters a stage, kept in `starts`."""
+        path = self._out / "starts" / f"{name}.safetensors"
         if not path.is_file():
-            self._say(f"a regression start at noise_to_signal {place}")
-            common = self._common.model_copy(update={"student": spec.student, "out": path.with_suffix("")})
-            save_state(path, self._train(common, stage="warmup", step=0).trainer.hand_over())
+            self._say(f"a {what}, once for all trials like it ({name})")
+            given = {"student": spec.student, "fake": spec.fake, "out": path.with_suffix("")}
+            training = self._train(self._common.model_copy(update=given), stage=stage, step=0, start=start)
+            save_state(path, training.trainer.hand_over())
         for spent in path.with_suffix("").glob(_CHECKPOINTS):
             spent.unlink(missing_ok=True)
         return cast(Mapping[str, object], load_state(path))

@@ -81,8 +81,9 @@ def test_a_pause_without_progress_keeps_the_checkpoint_before_the_last(tmp_path:
     assert marks == [4, 6]
 
 
-def test_a_training_that_takes_over_a_start_goes_on_from_that_student(tmp_path: Path) -> None:
+def test_a_training_that_takes_over_a_start_goes_on_from_that_state_at_its_own_rates(tmp_path: Path) -> None:
     first = make_trainer(make_spec(tmp_path / "first"))
+    first.turn()
     with torch.no_grad():
         for parameter in first.networks.student.parameters():  # type: ignore[attr-defined]
             parameter += 0.1
@@ -92,7 +93,8 @@ def test_a_training_that_takes_over_a_start_goes_on_from_that_student(tmp_path: 
     for one, other in zip(first.networks.student.parameters(), second.networks.student.parameters(), strict=True):  # type: ignore[attr-defined]
         assert torch.equal(one, other)
     assert torch.equal(torch.randn(3, generator=first.generator), torch.randn(3, generator=second.generator))
-    assert second.stage == "warmup"
+    assert (second.stage, second.step, second.mark) == (first.stage, first.step, 0)
+    assert torch.equal(second.ratio.mean_ratio(), first.ratio.mean_ratio())
     assert second.networks.optimisers["fake"].param_groups[0]["lr"] == 1e-3
 
 
