@@ -22,7 +22,7 @@ def run_qcgen(arguments: Sequence[str], folder: Path) -> dict[str, float]:
     child = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     # The system's own ru_maxrss would start at this process's size.
     while child.poll() is None:
-        peak_kib = max(peak_kib, _high_water(child.pid))
+        peak_kib = max(peak_kib, high_water(child.pid))
         time.sleep(0.02)
     seconds = time.perf_counter() - started
     if child.returncode > 1:
@@ -36,8 +36,8 @@ def run_qcgen(arguments: Sequence[str], folder: Path) -> dict[str, float]:
     }
 
 
-def _high_water(pid: int) -> int:
-    """VmHWM in KiB; 0 once the process is gone."""
+def high_water(pid: int) -> int:
+    """VmHWM in KiB, the process's own peak since it began; 0 once the process is gone."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

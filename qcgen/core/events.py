@@ -40,7 +40,8 @@ def read_events(path: Path) -> list[Event]:
     """The events of a log in order, without those that a later `resume` or `rollback` made again.
 
     `start`, `resume` and `rollback` carry the `mark` from which the work went on: events of that mark and later ones
-    before them are dropped. Lines that a killed process left broken are skipped.
+    before them are dropped, and the restart gets what they took as `superseded`: seconds per stage, as in `seconds`.
+    Lines that a killed process left broken are skipped.
     """
     kept: list[Event] = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -52,6 +53,7 @@ def read_events(path: Path) -> list[Event]:
             continue
         if event.get("event") in _RESTARTS and isinstance(event.get("mark"), int):
             mark = event["mark"]
+            event["superseded"] = _seconds([one for one in kept if _mark(one) >= mark])
             kept = [one for one in kept if _mark(one) < mark]
         kept.append(event)
     return kept
@@ -66,6 +68,16 @@ def _mark(event: Event) -> int:
     mark = event.get("mark", 0)
     # Restarts themselves stay in the story, whatever was made again after them.
     return mark if isinstance(mark, int) and event.get("event") not in _RESTARTS else -1
+
+
+def _seconds(events: Sequence[Event]) -> dict[str, float]:
+    """Seconds per stage over some events."""
+    spent: dict[str, float] = {}
+    for event in events:
+        seconds = event.get("seconds")
+        for stage, value in seconds.items() if isinstance(seconds, Mapping) else ():
+            spent[stage] = spent.get(stage, 0.0) + (value or 0.0)
+    return spent
 
 
 def _plain(value: object) -> object:

@@ -26,10 +26,7 @@ from qcgen.core.types import (
     Measure,
     Outcome,
     Produced,
-    Row,
     RunInfo,
-    Score,
-    Unscored,
     Verdict,
 )
 from qcgen.generate.batch import Generator
@@ -41,11 +38,12 @@ from qcgen.pipeline.executors.inprocess import Pending, work_through
 from qcgen.pipeline.gates import count, judge_gates
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.progress import Progress
+from qcgen.pipeline.rejudge import rejudge_duplicates
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, hold_folder, identify, reconcile, refuse_changes
-from qcgen.pipeline.retry import HEALED, ShardWorker
+from qcgen.pipeline.retry import ShardWorker
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
-from qcgen.qc.phash import find_duplicates, phash
+from qcgen.qc.phash import phash
 from qcgen.qc.policy import Policy
 
 LEASE_S = 10 * 365 * 86400.0
@@ -157,7 +155,7 @@ class _Runner:
             if not self._all_done():
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
-                self._rejudge_duplicates(policy)
+                rejudge_duplicates(self.run_info.run_id, self.store, policy)
             finished = self._finish(base, "complete", self._gates())
         except InterruptedRunError:
             self._finish(base, "interrupted", ())
@@ -269,19 +267,6 @@ class _Runner:
         )
         self.stop.check()
 
-    def _rejudge_duplicates(self, policy: Policy) -> None:
-        """Compare what would be delivered: a picture near to a rejected one is no duplicate of anything."""
-        run_id = self.run_info.run_id
-        offered = {
-            row.image_id: row for row in self.store.rows(run_id) if row.outcome in (Outcome.ACCEPT, Outcome.REVIEW)
-        }
-        hashes = [each for each in self.store.hashes(run_id) if each[0] in offered]
-        found = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
-        new = [(image_id, finding) for image_id, finding in found.items() if not _knows(offered[image_id], finding)]
-        if new:
-            verdicts = [(image_id, _judge_again(offered[image_id], finding, policy)) for image_id, finding in new]
-            self.store.rejudge(run_id, verdicts, policy.sha256)
-
     def _gates(self) -> tuple[Finding, ...]:
         history = [
             past for past in self.store.runs() if past.name == self.job.name and past.run_id != self.run_info.run_id
@@ -339,19 +324,6 @@ def _assess(
         (measures, judge(measures, policy, extra=extra), digits)
         for measures, digits in zip(measured, hashes, strict=True)
     ]
-
-
-def _judge_again(row: Row, finding: Finding, policy: Policy) -> Verdict:
-    """The verdict from the stored scores with one finding more; what was known before the scores stays."""
-    versions = {rule.detector: rule.version for rule in policy.rules}
-    scores = [Score(name, versions[name], value) for name, value in row.measures.items()]
-    unscored = [Unscored(name, versions[name], reason) for name, reason in row.unscored.items()]
-    known = [reason for reason in row.reasons if reason.kind == HEALED]
-    return judge((*scores, *unscored), policy, extra=(finding, *known))
-
-
-def _knows(row: Row, finding: Finding) -> bool:
-    return any((reason.kind, reason.evidence) == (finding.kind, finding.evidence) for reason in row.reasons)
 
 
 def _describe(

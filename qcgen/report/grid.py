@@ -5,6 +5,7 @@ import json
 import re
 from array import array
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 from qcgen.core.types import Outcome, Row, RunInfo
@@ -33,11 +34,11 @@ class _Words:
 class GridData:
     """Takes rows in item order, writes sprite sheets as it goes and the data script at the end."""
 
-    def __init__(self, folder: Path, pictures: Pictures) -> None:
+    def __init__(self, folder: Path, pictures: Pictures, encoder: Executor) -> None:
         (folder / "sprites").mkdir()
         self._folder = folder
         self._pictures = pictures
-        self._sheets = Sheets(folder / "sprites")
+        self._sheets = Sheets(folder / "sprites", encoder)
         self._rows = 0
         self._words = {name: _Words() for name in ("sku", "prompt", "folder", "decision", *_FILTER_FIELDS)}
         self._ids: list[str] = []

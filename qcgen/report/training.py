@@ -67,10 +67,10 @@ def sections_of(events: Sequence[Event]) -> tuple[Section, ...]:
 
 
 def time_shares(events: Sequence[Event]) -> dict[str, float]:
-    """Seconds per stage over all events; what the clock did not see is `other`."""
+    """Seconds per stage over all events, those made again included; what the clock did not see is `other`."""
     spent: dict[str, float] = {}
-    for event in events:
-        for stage, value in cast(Mapping[str, float], event.get("seconds", {})).items():
+    for seconds in (event.get(key, {}) for event in events for key in ("seconds", "superseded")):
+        for stage, value in cast(Mapping[str, float], seconds).items():
             spent[stage] = spent.get(stage, 0.0) + (value or 0.0)
     wall = spent.pop("wall", 0.0)
     return {**spent, "other": max(wall - sum(spent.values()), 0.0)}
@@ -79,6 +79,7 @@ def time_shares(events: Sequence[Event]) -> dict[str, float]:
 def _outcome(events: Sequence[Event]) -> Section:
     ends, steps = rows_of(events, "end"), rows_of(events, "step")
     spent = sum(time_shares(events).values())
+    again = sum(cast(Mapping[str, float], event.get("superseded", {})).get("wall", 0.0) for event in events)
     backs = len(rows_of(events, "rollback"))
     end = ends[-1] if ends else None
     lead = f"Ended by {end['reason']}." if end else "The training has not ended; the log holds what it did so far."
@@ -86,6 +87,7 @@ def _outcome(events: Sequence[Event]) -> Section:
         ("student steps", words.count(int(_float(steps[-1], "step") or 0) + 1) if steps else "none yet"),
         ("exported student of step", str(end["exported_step"]) if end else "not yet"),
         ("wall time", words.duration(spent)),
+        *([("of that, steps made again", words.duration(again))] if again else []),
         ("gone back", words.several(backs, "time")),
         ("resumed", words.several(len(rows_of(events, "resume")), "time")),
     ]

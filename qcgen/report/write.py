@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from qcgen.core.errors import SpecError
@@ -73,13 +74,16 @@ def _fill(
 ) -> None:
     images = Path(os.path.relpath(images_root, folder)).as_posix()
     pictures, tally = Pictures(images_root), Tally()
-    grid = GridData(fresh, pictures) if "html" in formats else None
     standing = 0
-    for row in rows:
-        tally.add(row)
+    with ThreadPoolExecutor(1) as encoder:
+        grid = GridData(fresh, pictures, encoder) if "html" in formats else None
+        for row in rows:
+            tally.add(row)
+            if grid is not None:
+                grid.add(row)
+            standing += 1
         if grid is not None:
-            grid.add(row)
-        standing += 1
+            grid.close(run, images)
     attempts = standing
     if "csv" in formats:
         attempt_files = AttemptFiles(run, fresh)
@@ -93,7 +97,6 @@ def _fill(
     if "csv" in formats:
         _write_tables(fresh / "tables", sections)
     if grid is not None:
-        grid.close(run, images)
         (fresh / "index.html").write_text(render_index(view, sections), encoding="utf-8", errors="replace")
         (fresh / "grid.html").write_text(render_grid(run, standing), encoding="utf-8", errors="replace")
     text = json.dumps(summarise(view), indent=2, ensure_ascii=False, allow_nan=False)

@@ -42,7 +42,7 @@ class TeacherTask:
         self.latents, self.channels = self._encode()
         torch.manual_seed(spec.seed)
         self.module: nn.Module = plain_attention(
-            build_unet(spec, self.channels, self.cond.shape[-1], self.latents.shape[-1])
+            build_unet(spec, self.channels, self.cond.shape[-1], self.latents.shape[-1]), "cpu"
         )
 
     def _encode(self) -> tuple[Tensor, int]:

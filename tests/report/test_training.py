@@ -1,6 +1,7 @@
 """The page of a distillation, from made-up events."""
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_time_adds_up_to_the_wall(tmp_path: Path) -> None:
     assert lead == "94.0 % of the wall time is in the networks and their optimisers."
 
 
+def test_time_of_steps_that_were_made_again_counts(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / EVENTS_FILE)
+    for kind, mark, wall in (("start", 0, 1.0), ("step", 0, 10.0), ("step", 1, 10.0), ("rollback", 1, 2.0),
+                             ("step", 1, 10.0), ("resume", 1, 3.0), ("step", 1, 10.0)):  # fmt: skip
+        seconds = {"student": wall / 2, "wall": wall}
+        log.write(kind, {"stage": "matching", "mark": mark, "step": mark, "seconds": seconds}, time_s=0.0)
+    events = read_events(log.path)
+    assert time_shares(events) == pytest.approx({"student": 23.0, "other": 23.0})
+    page = write_training_report(tmp_path, "apparel").read_text()
+    assert re.search(r"wall time\W+\S*46", page.replace("</dt><dd>", " "))
+    assert re.search(r"of that, steps made again\W+\S*20", page.replace("</dt><dd>", " "))
+
+
 def test_steps_that_a_resume_made_again_are_told_once(tmp_path: Path) -> None:
     log = EventLog(tmp_path / EVENTS_FILE)
     for kind, mark in (("start", 0), ("step", 0), ("step", 1), ("step", 2), ("resume", 1), ("step", 1), ("step", 2)):
@@ -67,3 +81,11 @@ def test_steps_that_a_resume_made_again_are_told_once(tmp_path: Path) -> None:
 def test_a_folder_without_a_log_is_told_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="Cure: name the `out` folder"):
         write_training_report(tmp_path, "x")
+
+
+def test_every_page_has_the_hatching_of_one_template() -> None:
+    templates = files("qcgen.report") / "templates"
+    holding = [one.name for one in templates.iterdir() if 'id="hatch-bad"' in one.read_text()]
+    assert holding == ["blocks.html.j2"]
+    for name in ("index.html.j2", "training.html.j2"):
+        assert "blocks.hatching()" in (templates / name).read_text()

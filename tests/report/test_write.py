@@ -4,6 +4,9 @@ import hashlib
 import io
 import json
 import re
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +14,8 @@ import PIL.Image
 import pytest
 
 from qcgen.core.errors import SpecError
-from qcgen.core.types import Finding, Outcome, Severity
-from qcgen.report.sprites import PER_SHEET, TILE_PX, Pictures, image_href
+from qcgen.core.types import Finding, Outcome, Row, Severity
+from qcgen.report.sprites import PER_SHEET, TILE_PX, Pictures, Sheets, image_href
 from qcgen.report.write import write_report
 from tests.report import synthetic
 
@@ -189,3 +192,68 @@ def test_large_run_is_packed_in_columns(tmp_path: Path) -> None:
     assert (index.parent / "grid-data.js").stat().st_size < 400 * 5000
     # The page itself must not grow with the run: 400 kB is the design's budget.
     assert index.stat().st_size < 400_000
+
+
+def test_memory_of_a_report_grows_by_columns_and_not_by_whole_rows(tmp_path: Path) -> None:
+    """Rows that were kept would take 7 kB each with a thumbnail as large as these."""
+    thumbnail = synthetic.thumbnails(1)[0] + bytes(6_000)
+
+    def peak(items: int) -> int:
+        def rows(*, current: bool) -> Iterator[Row]:
+            for row in synthetic.make_rows(items, pictures=[b""]):
+                if row.current or not current:
+                    yield replace(row, thumbnail=None if row.thumbnail is None else bytes(bytearray(thumbnail)))
+
+        folder = tmp_path / f"report-{items}"
+        run = synthetic.make_run(items)
+        tracemalloc.start()
+        write_report(
+            run, rows(current=True), folder=folder, images_root=tmp_path, formats=("html", "csv"),
+            every_attempt=rows(current=False),
+        )  # fmt: skip
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(50)  # what is loaded and cached once
+    a_row = (peak(1500) - peak(500)) / 1000
+    # The grid's columns and its script, three times over while it is quoted: 1.25 kB measured.
+    assert a_row < 2_500
+
+
+class LateExecutor(Executor):
+    """Does its work when somebody asks for it, and remembers how much of it waited at most."""
+
+    def __init__(self) -> None:
+        self.waiting = self.most = 0
+
+    def submit(self, fn: Callable[..., object], /, *args: object, **kwargs: object) -> Future[object]:  # type: ignore[override]
+        executor = self
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+
+        class Late(Future[object]):
+            def result(self, timeout: float | None = None) -> object:
+                executor.waiting -= 1
+                return fn(*args, **kwargs)
+
+        return Late()
+
+
+def test_sheets_wait_for_the_encoder_one_at_a_time(tmp_path: Path) -> None:
+    encoder = LateExecutor()
+    sheets = Sheets(tmp_path, encoder)
+    for place in range(3 * PER_SHEET + 1):
+        sheets.add(PIL.Image.new("RGB", (8, 8), (place % 256, 0, 0)))
+    sheets.close()
+    assert encoder.most == 1
+    assert encoder.waiting == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{n:05d}.webp" for n in range(4)]
+
+
+def test_a_sheet_that_cannot_be_written_ends_the_report(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as encoder:
+        sheets = Sheets(tmp_path / "missing", encoder)
+        sheets.add(PIL.Image.new("RGB", (8, 8)))
+        with pytest.raises(FileNotFoundError):
+            sheets.close()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline, StableDiffusion3Pipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from torch import nn
 
 from qcgen.core.clock import Clock
@@ -20,6 +21,7 @@ from qcgen.distill.student import update_student
 from qcgen.generate.noise import stack_noise
 from qcgen.models.card import read_card
 from qcgen.models.embedded import load_student
+from qcgen.models.families.sd15 import plain_attention
 from qcgen.models.families.toy import MixtureParts
 from qcgen.models.find import resolve_model
 from qcgen.models.network import Network
@@ -163,11 +165,42 @@ def test_the_conditions_of_sdxl_and_sd3_are_those_of_their_pipelines(folders: di
                 ids = torch.tensor([[32.0, 32.0, 0.0, 0.0, 32.0, 32.0]] * 2)
                 expected = core(scaled, time, hidden, added_cond_kwargs={"text_embeds": pooled, "time_ids": ids}).sample
             else:
-                # The pipeline puts zeros where T5's states would be; attention sees those tokens, ours leaves them out.
-                count = parts.load_embedder("cpu")(captions).shape[1] - 1
-                expected = core(scaled, hidden[:, :count], pooled, time).sample
+                expected = core(scaled, hidden, pooled, time).sample
             mine = network.predict(noise, t, parts.load_embedder("cpu")(captions))
         torch.testing.assert_close(mine, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_sd3_without_t5_reads_as_many_zeros_as_its_pipeline_puts_there(folders: dict[str, Path]) -> None:
+    parts, captions = find_parts(folders["sd3"]), list(CAPTIONS[:1])
+    pipeline = stock_pipeline(StableDiffusion3Pipeline, folders["sd3"])
+    hidden, *_ = pipeline.encode_prompt(captions, captions, captions, do_classifier_free_guidance=False)
+    seen: list[torch.Tensor] = []
+    network = network_of(parts)
+    cond, noise = parts.load_embedder("cpu")(captions), torch.randn(1, *parts.latent_shape)
+    network.core.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["encoder_hidden_states"]), with_kwargs=True
+    )
+    with torch.no_grad():
+        network.predict(noise, torch.full((1,), parts.schedule.time_for(2.5)), cond)
+    torch.testing.assert_close(seen[0], hidden, rtol=1e-5, atol=1e-6)
+    assert cond.shape[1] < 100, "a condition does not carry the zeros"
+
+
+def test_attention_is_plain_where_the_network_runs_on_a_cpu(folders: dict[str, Path]) -> None:
+    kinds = {}
+    for device in ("cpu", "cuda"):
+        unet = UNet2DConditionModel.from_pretrained(folders["sd15"] / "unet", low_cpu_mem_usage=False)
+        kinds[device] = {type(one) for one in plain_attention(unet, device).attn_processors.values()}
+    assert kinds == {"cpu": {AttnProcessor}, "cuda": {AttnProcessor2_0}}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_family_reads_its_numbers_without_loading_weights(name: str, folders: dict[str, Path]) -> None:
+    shapes = {"edm": (3, 32, 32), "toy": (3, 32, 32), "sd15": (4, 8, 8), "sd3": (4, 8, 8), "sdxl": (4, 8, 8)}
+    parts = find_parts(folders[name])
+    assert parts.latent_shape == shapes[name]
+    assert parts.size_px == 32
+    assert parts.guidable is (name != "toy")
 
 
 def stock_pipeline(kind: type, folder: Path) -> DiffusionPipeline:

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import ModelRef
-from qcgen.models.codec import Autoencoder, LatentCodec, load_vae, pixels_per_latent
+from qcgen.models.codec import Autoencoder, load_vae
+from qcgen.models.latentparts import LatentParts
 from qcgen.models.layout import LOCAL, config_of, locate
 from qcgen.models.network import Network, Tap, unet_channels, unet_taps
-from qcgen.models.noising import read_noising
-from qcgen.models.protocol import Embedder, Noising
-from qcgen.models.studentfolder import write_student_folder
+from qcgen.models.protocol import Embedder
 from qcgen.models.towers import ClipTower
 
 
@@ -75,17 +74,16 @@ class Sd15Student:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(LatentParts):
     """Where the parts of a diffusers folder are; parts that a folder shares with another are named in its
     qcgen_model.json. Follows `models.protocol.ModelParts`."""
 
     name: ClassVar[str] = "sd15"
-    root: Path
+    network: ClassVar[str] = "unet"
+    copied: ClassVar[tuple[str, ...]] = ("vae", "text_encoder", "tokenizer", "scheduler")
     unet: Path
-    vae: Path
     text_encoder: Path
     tokenizer: Path
-    scheduler: Path
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -102,26 +100,9 @@ class Parts:
             raise SpecError(f"{root}: the vae has a shift_factor, which this family's pipelines ignore. Cure: another.")
         return cls(root=root, **paths)
 
-    @property
-    def schedule(self) -> Noising:
-        return read_noising(self.scheduler)
-
-    @property
-    def guidable(self) -> bool:
-        return True
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        config = json.loads((self.unet / "config.json").read_text(encoding="utf-8"))
-        return config["in_channels"], config["sample_size"], config["sample_size"]
-
-    @property
-    def size_px(self) -> int:
-        return self.latent_shape[1] * pixels_per_latent(self.vae)
-
     def load_unet(self, device: str, dtype: torch.dtype = torch.float32) -> UNet2DConditionModel:
         unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=dtype, **LOCAL)
-        return plain_attention(unet).to(device)
+        return plain_attention(unet, device).to(device)
 
     def load_vae(self, device: str, dtype: torch.dtype = torch.float32) -> Autoencoder:
         return load_vae(self.vae, device, dtype)
@@ -132,18 +113,10 @@ class Parts:
     def load_embedder(self, device: str) -> Embedder:
         return ClipTower(self.tokenizer, self.text_encoder, device).embed
 
-    def load_codec(self, device: str) -> LatentCodec:
-        return LatentCodec(load_vae(self.vae, device))
 
-    def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
-        assert isinstance(network, Network)
-        copied = {name: getattr(self, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
-        write_student_folder({"unet": network.core}, copied, folder, t_init=t_init, size_px=self.size_px)
-
-
-def plain_attention(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+def plain_attention(unet: UNet2DConditionModel, device: str) -> UNet2DConditionModel:
     """Attention as plain matrix products on the CPU: for a few dozen tokens torch's fused kernel is 2-5x slower
     there."""
-    if not torch.cuda.is_available():
+    if torch.device(device).type == "cpu":
         unet.set_attn_processor(AttnProcessor())
     return unet

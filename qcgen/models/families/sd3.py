@@ -1,10 +1,9 @@
 """The SD3 shape: a flow-matching transformer on latents, read by two CLIP towers.
 
-The third tower (T5) is left out: its states are absent from the condition of teacher and student alike. diffusers puts
-zeros in their place, which its transformer attends to, so a stock pipeline without T5 gives another picture.
+The third tower (T5) is left out. As in a stock pipeline without it, zeros stand where its states would be, and the
+transformer attends to them.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +14,17 @@ from diffusers import SD3Transformer2DModel
 from torch import Tensor, nn
 
 from qcgen.core.errors import SpecError
-from qcgen.models.codec import LatentCodec, load_vae, pixels_per_latent
+from qcgen.models.latentparts import LatentParts
 from qcgen.models.layout import LOCAL, config_of, locate
 from qcgen.models.network import Network, Tap, pack, unpack
-from qcgen.models.noising import Flow, read_noising
-from qcgen.models.protocol import Embedder, Noising
-from qcgen.models.studentfolder import write_student_folder
+from qcgen.models.noising import Flow
+from qcgen.models.protocol import Embedder
 from qcgen.models.towers import ClipTower
 
-_COPIED = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 _DEPTHS = (0.25, 0.5, 0.75)
+_T5_ROWS = 256
+"""`max_sequence_length` of the pipeline; the zeros are added at each call, because kept they would be most of a
+condition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class JointAdapter:
 
     def call(self, core: nn.Module, x: Tensor, time: Tensor, cond: Tensor) -> Tensor:
         hidden, pooled = unpack(cond, self.pooled)
+        hidden = nn.functional.pad(hidden, (0, 0, 0, _T5_ROWS))
         made = core(hidden_states=x, encoder_hidden_states=hidden, pooled_projections=pooled, timestep=time)
         return cast(Tensor, made.sample)
 
@@ -61,18 +62,24 @@ def _places(core: Any) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sd3Parts:
+class Sd3Parts(LatentParts):
     """Follows `models.protocol.ModelParts`."""
 
     name: ClassVar[str] = "sd3"
-    root: Path
+    network: ClassVar[str] = "transformer"
+    copied: ClassVar[tuple[str, ...]] = (
+        "vae",
+        "text_encoder",
+        "text_encoder_2",
+        "tokenizer",
+        "tokenizer_2",
+        "scheduler",
+    )
     transformer: Path
-    vae: Path
     text_encoder: Path
     text_encoder_2: Path
     tokenizer: Path
     tokenizer_2: Path
-    scheduler: Path
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -96,32 +103,15 @@ class Sd3Parts:
             )
         return found
 
-    @property
-    def schedule(self) -> Noising:
-        return read_noising(self.scheduler)
-
-    @property
-    def guidable(self) -> bool:
-        return True
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        config = self._config
-        return config["in_channels"], config["sample_size"], config["sample_size"]
-
-    @property
-    def size_px(self) -> int:
-        return self.latent_shape[1] * pixels_per_latent(self.vae)
-
     def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> Network:
         core = SD3Transformer2DModel.from_pretrained(self.transformer, torch_dtype=torch.float32, **LOCAL).to(device)
-        return Network(core, JointAdapter(self._config["pooled_projection_dim"]), self.schedule, dtype=dtype)
+        return Network(core, JointAdapter(self.config["pooled_projection_dim"]), self.schedule, dtype=dtype)
 
     def load_embedder(self, device: str) -> Embedder:
         """Both towers' states side by side, padded with zeros to the width of T5's, then both pooled vectors."""
         first = ClipTower(self.tokenizer, self.text_encoder, device)
         second = ClipTower(self.tokenizer_2, self.text_encoder_2, device)
-        width = self._config["joint_attention_dim"]
+        width = self.config["joint_attention_dim"]
 
         def embed(captions: Sequence[str]) -> Tensor:
             read = [tower.read_both(captions) for tower in (first, second)]
@@ -129,16 +119,3 @@ class Sd3Parts:
             return pack(nn.functional.pad(hidden, (0, width - hidden.shape[-1])), pooled)
 
         return embed
-
-    def load_codec(self, device: str) -> LatentCodec:
-        return LatentCodec(load_vae(self.vae, device))
-
-    def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
-        assert isinstance(network, Network)
-        copied = {name: getattr(self, name) for name in _COPIED}
-        write_student_folder({"transformer": network.core}, copied, folder, t_init=t_init, size_px=self.size_px)
-
-    @property
-    def _config(self) -> dict[str, Any]:
-        config: dict[str, Any] = json.loads((self.transformer / "config.json").read_text(encoding="utf-8"))
-        return config

@@ -11,15 +11,11 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from qcgen.core.errors import SpecError
-from qcgen.models.codec import LatentCodec, load_vae, pixels_per_latent
+from qcgen.models.latentparts import LatentParts
 from qcgen.models.layout import LOCAL, config_of, locate
 from qcgen.models.network import Network, Tap, pack, unet_channels, unet_taps, unpack
-from qcgen.models.noising import read_noising
-from qcgen.models.protocol import Embedder, Noising
-from qcgen.models.studentfolder import write_student_folder
+from qcgen.models.protocol import Embedder
 from qcgen.models.towers import ClipTower
-
-_COPIED = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +45,24 @@ class TextTimeAdapter:
 
 
 @dataclass(frozen=True, slots=True)
-class SdxlParts:
+class SdxlParts(LatentParts):
     """Follows `models.protocol.ModelParts`."""
 
     name: ClassVar[str] = "sdxl"
-    root: Path
+    network: ClassVar[str] = "unet"
+    copied: ClassVar[tuple[str, ...]] = (
+        "vae",
+        "text_encoder",
+        "text_encoder_2",
+        "tokenizer",
+        "tokenizer_2",
+        "scheduler",
+    )
     unet: Path
-    vae: Path
     text_encoder: Path
     text_encoder_2: Path
     tokenizer: Path
     tokenizer_2: Path
-    scheduler: Path
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -77,30 +79,15 @@ class SdxlParts:
         """
         weights, others = ("unet", "vae", "text_encoder", "text_encoder_2"), ("tokenizer", "tokenizer_2", "scheduler")
         found = cls(root=root, **locate(root, weights=weights, others=others))
-        wanted = 6 * found._number("addition_time_embed_dim") + found._pooled
-        given = found._number("projection_class_embeddings_input_dim")
+        config = found.config
+        wanted = 6 * config["addition_time_embed_dim"] + found._pooled
+        given = config["projection_class_embeddings_input_dim"]
         if given != wanted:
             raise SpecError(
                 f"{found.unet}: must take a pooled vector and six numbers, {wanted} wide (got {given}). "
                 "Cure: a base model; refiners and edit models are not distilled here."
             )
         return found
-
-    @property
-    def schedule(self) -> Noising:
-        return read_noising(self.scheduler)
-
-    @property
-    def guidable(self) -> bool:
-        return True
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        return self._number("in_channels"), self._number("sample_size"), self._number("sample_size")
-
-    @property
-    def size_px(self) -> int:
-        return self.latent_shape[1] * pixels_per_latent(self.vae)
 
     def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> Network:
         unet = UNet2DConditionModel.from_pretrained(self.unet, torch_dtype=torch.float32, **LOCAL).to(device)
@@ -121,17 +108,6 @@ class SdxlParts:
             return cond
 
         return embed
-
-    def load_codec(self, device: str) -> LatentCodec:
-        return LatentCodec(load_vae(self.vae, device))
-
-    def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
-        assert isinstance(network, Network)
-        copied = {name: getattr(self, name) for name in _COPIED}
-        write_student_folder({"unet": network.core}, copied, folder, t_init=t_init, size_px=self.size_px)
-
-    def _number(self, key: str) -> int:
-        return int(str(json.loads((self.unet / "config.json").read_text(encoding="utf-8"))[key]))
 
     @property
     def _pooled(self) -> int:

@@ -22,9 +22,10 @@ from torch.nn import functional
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Card, ModelRef
 from qcgen.models.card import STUDENT_FILE
+from qcgen.models.commonparts import CommonParts
 from qcgen.models.layout import config_of, locate
 from qcgen.models.network import Network, Tap
-from qcgen.models.protocol import Codec, Embedder, Noising
+from qcgen.models.protocol import Codec, Embedder
 
 Fault = Literal["always", "half"]
 """NaN whenever the seed comes, or only while the student computes in half precision."""
@@ -217,13 +218,12 @@ class MixtureAdapter:
 
 
 @dataclass(frozen=True, slots=True)
-class MixtureParts:
+class MixtureParts(CommonParts):
     """A folder with `mixture` and an EDM `scheduler`. Follows `models.protocol.ModelParts`; captions mean nothing."""
 
     name: ClassVar[str] = "toy"
-    root: Path
+    network: ClassVar[str] = "mixture"
     mixture: Path
-    scheduler: Path
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -244,26 +244,16 @@ class MixtureParts:
         return found
 
     @property
-    def schedule(self) -> Noising:
-        from qcgen.models.noising import read_noising  # brings diffusers, which the toy student does without
-
-        return read_noising(self.scheduler)
-
-    @property
     def guidable(self) -> bool:
         return False
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        channels, height, width = self._config["shape"]
+        channels, height, width = self.config["shape"]
         return channels, height, width
 
-    @property
-    def size_px(self) -> int:
-        return self.latent_shape[1]
-
     def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> Network:
-        config = self._config
+        config = self.config
         empty = torch.zeros(config["modes"], *config["shape"]), torch.ones(config["modes"])
         core = Mixture(*empty, deviation=1.0, sigma_data=config["sigma_data"])
         core.load_state_dict(load_file(self.mixture / "model.safetensors"))
@@ -285,8 +275,3 @@ class MixtureParts:
         shutil.copytree(self.scheduler, folder / "scheduler", dirs_exist_ok=True)
         facts = {"t_init": t_init, "steps": 1, "guidance_scale": 0, "size_px": self.size_px}
         (folder / STUDENT_FILE).write_text(json.dumps(facts, indent=1) + "\n")
-
-    @property
-    def _config(self) -> dict[str, Any]:
-        config: dict[str, Any] = json.loads((self.mixture / "config.json").read_text(encoding="utf-8"))
-        return config
