@@ -257,8 +257,11 @@ def test_a_union_is_told_apart_by_its_kind(tmp_path: Path) -> None:
     path.write_text(head + "kind: clip\n", encoding="utf-8")
     assert isinstance(load_yaml(path, adapter), ClipTraining)
     for kind, messages in (
-        ("kind: clpi\n", ["6 kind: must be one of autoencoder, clip, teacher (got 'clpi'). Did you mean 'clip'?"]),
-        ("", ["1 kind: is required and missing. Add it: one of autoencoder, clip, teacher."]),
+        (
+            "kind: clpi\n",
+            ["6 kind: must be one of autoencoder, clip, pixel_teacher, teacher (got 'clpi'). Did you mean 'clip'?"],
+        ),
+        ("", ["1 kind: is required and missing. Add it: one of autoencoder, clip, pixel_teacher, teacher."]),
         ("kind: clip\nclip: x\n", ["7 clip: is not a known key (got 'x'). Remove it; known here: version, name, out"]),
         ("kind: teacher\n", ["1 clip: is required and missing.", "1 autoencoder: is required and missing."]),
     ):
