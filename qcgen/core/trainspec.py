@@ -120,6 +120,31 @@ class PixelTeacherTraining(_Training):
     caption_dropout: float = Field(0.0, ge=0, lt=1)
 
 
+class StockDecoderTraining(_Training):
+    """A diffusers AutoencoderTiny for the latents of a student whose own autoencoder is no class of diffusers.
+
+    Its encoder is the student's own in closed form. Its decoder learns to draw what the student's own draws: of windows
+    of `crop` px of the pictures, and of `draws` latents that the student makes, an eighth of which is kept for
+    measuring. `latent_noise` is the largest deviation of the noise added to the pictures' latents; `picture_weight`
+    weighs the distance to the pictures themselves beside that to the student's decoder. `width` is of every resolution,
+    as the class demands; `blocks` are counted from the latents' resolution up to the pixels'. `data_licence` is the
+    pictures', for the lineage.
+    """
+
+    kind: Literal["stock_decoder"]
+    student: str
+    data_licence: str = ""
+    draws: int = Field(2048, ge=16)
+    width: int = Field(48, ge=4)
+    blocks: tuple[int, ...] = (6, 4, 0, 0)
+    crop: int = Field(64, ge=8)
+    latent_noise: float = Field(0.1, ge=0)
+    picture_weight: float = Field(0.25, ge=0)
+    perceptual: Path | None = None
+    perceptual_weight: float = Field(0.5, ge=0)
+
+
 TrainSpec = Annotated[
-    ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining, Field(discriminator="kind")
+    ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining | StockDecoderTraining,
+    Field(discriminator="kind"),
 ]

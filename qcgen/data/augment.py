@@ -1,4 +1,5 @@
-"""Geometric jitter: mirror, turn, zoom and shift a little, with reflected borders. Colours stay: they are labels."""
+"""Pictures a little changed: mirrored, turned, zoomed, shifted, with reflected borders; or cut. Colours stay: they are
+labels."""
 
 import torch
 from jaxtyping import Float, UInt8
@@ -33,3 +34,13 @@ def jitter(
     second = torch.stack([sin * flip, cos, uniform(-shift, shift)], 1)
     grid = F.affine_grid(torch.stack([first, second], 1), list(images.shape), align_corners=False)
     return F.grid_sample(images.float() / 255, grid, padding_mode="reflection", align_corners=False).clamp(0, 1)
+
+
+def windows(images: UInt8[Tensor, "b 3 h w"], side: int, generator: torch.Generator) -> UInt8[Tensor, "b 3 s s"]:
+    """Mirrored at random (the whole batch) and cut to `side` at random places, so that blocks fall everywhere."""
+    if torch.rand((), generator=generator) < 0.5:
+        images = images.flip(-1)
+    h, w = images.shape[-2:]
+    tops = torch.randint(h - side + 1, (len(images),), generator=generator).tolist()
+    lefts = torch.randint(w - side + 1, (len(images),), generator=generator).tolist()
+    return torch.stack([x[:, t : t + side, s : s + side] for x, t, s in zip(images, tops, lefts, strict=True)])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qcgen.core.types import Card, Lineage
+from qcgen.core.types import Card, Lineage, ModelRef
 from qcgen.models.card import CARD_FILE, read_card
 
 APPAREL_DATA = Lineage("trained_on", "clothing-dataset (alexeygrigorev), commit 7ed86a9cc567", "CC0-1.0")
@@ -44,6 +44,23 @@ def declare_student(
         measures={},
         licence=teacher.licence,
         notes={"summary": f"a one-step student of {teacher.name}", "purpose": purpose, **notes},
+        name=name,
+    )
+
+
+def declare_decoder(
+    folder: Path, student: ModelRef, *, pictures: Lineage, name: str, measures: Mapping[str, object]
+) -> None:
+    """Write the card of a stock decoder that was just trained: the licence of the student whose decoder it learned
+    from, and everything that this one descends from."""
+    first = Lineage("distilled_from", student.name, student.card.licence or "", student.digest)
+    write_card(
+        folder,
+        kind="stock_decoder",
+        lineage=[first, *student.card.lineage, pictures],
+        measures=measures,
+        licence=student.card.licence,
+        notes={"summary": f"a stock decoder for the latents of {student.card.name}"},
         name=name,
     )
 

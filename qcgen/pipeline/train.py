@@ -4,15 +4,25 @@ from collections.abc import Callable
 
 import torch
 
-from qcgen.core.trainspec import AutoencoderTraining, ClipTraining, PixelTeacherTraining, TeacherTraining
+from qcgen.core.trainspec import (
+    AutoencoderTraining,
+    ClipTraining,
+    PixelTeacherTraining,
+    StockDecoderTraining,
+    TeacherTraining,
+)
+from qcgen.core.types import Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
+from qcgen.models.find import resolve_model
+from qcgen.pipeline.publish import declare_decoder
 from qcgen.train.autoencoder import AutoencoderTask
 from qcgen.train.clip import ClipTask
 from qcgen.train.loop import Task, fit
 from qcgen.train.pixelteacher import PixelTeacherTask
+from qcgen.train.stockdecoder import StockDecoderTask
 from qcgen.train.teacher import TeacherTask
 
-Training = ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining
+Training = ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining | StockDecoderTraining
 
 
 def run_training(spec: Training, *, say: Callable[[str], None]) -> dict[str, object]:
@@ -24,7 +34,12 @@ def run_training(spec: Training, *, say: Callable[[str], None]) -> dict[str, obj
     task = _task(spec, data)
     millions = sum(p.numel() for p in task.module.parameters()) / 1e6
     say(f"{millions:.2f} M parameters, {spec.optim.steps} steps; log: {spec.out / 'log.jsonl'}")
-    return fit(task, spec.optim, folder=spec.out, seed=spec.seed, checkpoint_every=spec.checkpoint_every)
+    measured = fit(task, spec.optim, folder=spec.out, seed=spec.seed, checkpoint_every=spec.checkpoint_every)
+    if isinstance(spec, StockDecoderTraining):
+        pictures = Lineage("trained_on", spec.data.path.name, spec.data_licence)
+        student = resolve_model(spec.student)
+        declare_decoder(spec.out / "vae", student, pictures=pictures, name=spec.name, measures=measured)
+    return measured
 
 
 def _task(spec: Training, data: ImageSet) -> Task:
@@ -34,4 +49,6 @@ def _task(spec: Training, data: ImageSet) -> Task:
         return AutoencoderTask(spec, data)
     if isinstance(spec, PixelTeacherTraining):
         return PixelTeacherTask(spec, data)
+    if isinstance(spec, StockDecoderTraining):
+        return StockDecoderTask(spec, data)
     return TeacherTask(spec, data)

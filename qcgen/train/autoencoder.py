@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import cast
 
-import open_clip
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from qcgen.core.errors import PrerequisiteError
 from qcgen.core.trainspec import AutoencoderTraining
+from qcgen.data.augment import windows
 from qcgen.data.imageset import ImageSet
 from qcgen.models.autoencoder import PatchAutoencoder
 from qcgen.models.checkpoint import load_state
+from qcgen.train.perceptual import early_features, feature_distance
 
 
 class AutoencoderTask:
@@ -33,7 +34,7 @@ class AutoencoderTask:
         self.vae.save_pretrained(spec.out / "vae")
         vae = self.vae.to(memory_format=torch.channels_last)
         self.module: nn.Module = nn.ModuleDict({"vae": vae, "discriminator": PatchDiscriminator()})
-        self.features = _early_features(spec.perceptual) if spec.perceptual else None
+        self.features = early_features(spec.perceptual) if spec.perceptual else None
 
     def _start(self) -> PatchAutoencoder:
         vae = PatchAutoencoder(
@@ -44,12 +45,12 @@ class AutoencoderTask:
             context_blocks=self.spec.context_blocks,
             sample_size=self.data.images.shape[-1],
         )
-        vae.fit(_pixels(self.data.images[self.rows]))
+        vae.fit(pixels(self.data.images[self.rows]))
         return vae
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         rows = self.rows[torch.randint(len(self.rows), (self.spec.optim.batch,), generator=generator)]
-        x_0 = _pixels(self._windows(rows, generator))
+        x_0 = pixels(windows(self.data.images[rows], self.spec.crop, generator))
         latents = self.vae.encode(x_0)
         noise = self.spec.latent_noise * torch.rand((len(rows), 1, 1, 1), generator=generator)
         shaken = latents + noise * torch.randn(latents.shape, generator=generator)
@@ -63,7 +64,7 @@ class AutoencoderTask:
         total = pixel + edge / 2
         numbers = {"pixel": pixel.item(), "edge": edge.item()}
         if self.features is not None:
-            percept = self._perceptual(decoded, x_0)
+            percept = feature_distance(self.features, decoded, x_0)
             total = total + self.spec.perceptual_weight * percept
             numbers["perceptual"] = percept.item()
         if step >= self.spec.adversarial_start * self.spec.optim.steps:
@@ -101,36 +102,13 @@ class AutoencoderTask:
             refiner = refiner - seen_made.float().mean()
         return refiner, F.relu(1 - real).float().mean() + F.relu(1 + fake).float().mean()
 
-    def _windows(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Mirrored at random and cut to `crop` at random places, so that blocks fall everywhere."""
-        side = self.spec.crop
-        images = self.data.images[rows]
-        if torch.rand((), generator=generator) < 0.5:
-            images = images.flip(-1)
-        h, w = images.shape[-2:]
-        tops = torch.randint(h - side + 1, (len(images),), generator=generator).tolist()
-        lefts = torch.randint(w - side + 1, (len(images),), generator=generator).tolist()
-        return torch.stack([x[:, t : t + side, s : s + side] for x, t, s in zip(images, tops, lefts, strict=True)])
-
-    def _perceptual(self, decoded: Tensor, x_0: Tensor) -> Tensor:
-        assert self.features is not None
-        total = decoded.new_zeros(())
-        a, b = decoded * 2, x_0 * 2  # [-1, 1] to the CLIP's own scale: mean 0.5, deviation 0.25
-        for stage in self.features:
-            with torch.autocast("cpu", torch.bfloat16):
-                a = stage(a)
-                with torch.no_grad():
-                    b = stage(b)
-            total = total + (F.normalize(a.float(), dim=1) - F.normalize(b.float(), dim=1)).square().sum(1).mean()
-        return total
-
     @torch.no_grad()
     def _psnr(self, vae: PatchAutoencoder) -> float:
         """Mean over the held-out pictures, dB."""
         rows = torch.from_numpy(self.data.rows(held_out=True))
         errors = [
             (vae.decode(vae.encode(x)).sample.clamp(-1, 1) - x).square().mean((1, 2, 3)) / 4
-            for x in (_pixels(self.data.images[part]) for part in rows.split(64))
+            for x in (pixels(self.data.images[part]) for part in rows.split(64))
         ]
         return float((-10 * torch.cat(errors).log10()).mean())
 
@@ -175,24 +153,5 @@ def _read(folder: Path) -> PatchAutoencoder:
     )
 
 
-def _pixels(images: Tensor) -> Tensor:
+def pixels(images: Tensor) -> Tensor:
     return (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def _early_features(folder: Path) -> list[nn.Module]:
-    model = open_clip.create_model_from_pretrained(f"local-dir:{folder}", return_transform=False)
-    visual = model.float().eval().requires_grad_(False).visual
-    return [_Stem(visual), visual.layer1, visual.layer2]
-
-
-class _Stem(nn.Module):
-    """The first three convolutions of open_clip's ModifiedResNet."""
-
-    def __init__(self, visual: nn.Module) -> None:
-        super().__init__()
-        self.visual = visual
-
-    def forward(self, x: Tensor) -> Tensor:
-        stem = self.visual.stem
-        assert callable(stem)
-        return stem(x)

@@ -256,12 +256,13 @@ def test_a_union_is_told_apart_by_its_kind(tmp_path: Path) -> None:
     head = "version: 1\nname: c\nout: o\ndata: {path: d}\noptim: {lr: 0.1, batch: 1, steps: 1}\n"
     path.write_text(head + "kind: clip\n", encoding="utf-8")
     assert isinstance(load_yaml(path, adapter), ClipTraining)
+    kinds = "one of autoencoder, clip, pixel_teacher, stock_decoder, teacher"
     for kind, messages in (
         (
             "kind: clpi\n",
-            ["6 kind: must be one of autoencoder, clip, pixel_teacher, teacher (got 'clpi'). Did you mean 'clip'?"],
+            [f"6 kind: must be {kinds} (got 'clpi'). Did you mean 'clip'?"],
         ),
-        ("", ["1 kind: is required and missing. Add it: one of autoencoder, clip, pixel_teacher, teacher."]),
+        ("", [f"1 kind: is required and missing. Add it: {kinds}."]),
         ("kind: clip\nclip: x\n", ["7 clip: is not a known key (got 'x'). Remove it; known here: version, name, out"]),
         ("kind: teacher\n", ["1 clip: is required and missing.", "1 autoencoder: is required and missing."]),
     ):
