@@ -23,14 +23,18 @@ def export(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="A new or empty folder.", show_default=False)],
     vae: Annotated[
         Path | None,
-        typer.Option("--vae", metavar="DIR", help="A stock autoencoder trained on the student's latents."),
+        typer.Option(
+            "--vae",
+            metavar="DIR",
+            help="A stock autoencoder of the student's latents, in place of its own or the embedded one.",
+        ),
     ] = None,
     purpose: Annotated[Purpose, typer.Option("--purpose", help="What the licence gate asks.")] = Purpose.RESEARCH,
     json: Json = False,
 ) -> None:
     """Write a student as a diffusers pipeline that loads without qcgen, compared with the student picture by picture.
 
-    Example: qcgen models export out/distill/apparel/student --out out/export/apparel --vae out/decoder
+    Example: qcgen models export embedded:apparel --out out/export/apparel
     """
     from qcgen.cli.wiring import prepare_torch
     from qcgen.models.find import resolve_model

@@ -9,12 +9,34 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.models.codec import load_vae
+from qcgen.models.card import read_card
+from qcgen.models.codec import LatentCodec, load_vae
 from qcgen.models.families.sd15 import Sd15Student
+from qcgen.models.find import ASSETS, embedded_models
 from qcgen.models.noising import Schedule
 from qcgen.models.studentfolder import forget_places, guidance_proof, truncated_scheduler
 
 _STOCK = ("AutoencoderKL", "AutoencoderTiny")
+_SAME_LATENTS = 1e-3
+"""Largest difference of two encoders' latents, of about unit deviation, that float32 explains; other components differ
+by about 1."""
+
+
+def embedded_decoder(student: Sd15Student) -> Path | None:
+    """The embedded stock autoencoder that encodes a picture of noise to the student's latents; None where the student's
+    own is stock, or none does."""
+    if type(student.vae).__name__ in _STOCK:
+        return None
+    side = student.size_px
+    picture = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(0)).to(student.device) * 2 - 1
+    mine = LatentCodec(student.vae).encode(picture)
+    for folder in (ASSETS / name for name in embedded_models()):
+        if read_card(folder).kind != "stock_decoder":
+            continue
+        vae = load_vae(folder, student.device)
+        if not _misfits(student, vae) and float((LatentCodec(vae).encode(picture) - mine).abs().max()) < _SAME_LATENTS:
+            return folder
+    return None
 
 
 def pick_decoder(student: Sd15Student, folder: Path | None) -> AutoencoderKL | AutoencoderTiny:
@@ -31,8 +53,8 @@ def pick_decoder(student: Sd15Student, folder: Path | None) -> AutoencoderKL | A
             raise SpecError(
                 f"STUDENT: {student.ref.name} decodes with {named}, which is no class of diffusers, so no stock "
                 f"pipeline can load it. Cure: --vae DIR with an AutoencoderKL or AutoencoderTiny whose decoder was "
-                f"trained on the same latents ({channels} x {side} x {side} for {student.size_px} px), or run the "
-                "student with `qcgen run`."
+                f"trained on the same latents ({channels} x {side} x {side} for {student.size_px} px), as a job of "
+                "kind stock_decoder does (`qcgen train`), or run the student with `qcgen run`."
             )
         return student.vae
     if not (folder / "config.json").is_file():

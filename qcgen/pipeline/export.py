@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.core.types import Card, Lineage, ModelRef
-from qcgen.distill.stock import draw_stock, pick_decoder, write_stock
+from qcgen.distill.stock import draw_stock, embedded_decoder, pick_decoder, write_stock
 from qcgen.generate.noise import stack_noise
 from qcgen.govern.families import sources_of
 from qcgen.govern.protocol import Work
@@ -65,7 +65,8 @@ def export_stock(
     The folder appears whole or not at all, after its pictures were compared with the student's.
 
     Args:
-        vae: a stock autoencoder's folder, in place of the student's own.
+        vae: a stock autoencoder's folder, in place of the student's own; where that is no stock class, an embedded one
+            of the same latents is taken by itself.
         purpose: what the copy is for; the licence gate reads it.
         say: receives warnings.
 
@@ -87,6 +88,10 @@ def export_stock(
         )
     student = load_student(ref, dtype="float32")
     assert isinstance(student, Sd15Student)
+    if vae is None and (vae := embedded_decoder(student)) is not None:
+        card = _with_decoder(card, vae)
+        pass_gate(Work("export", purpose, vae.name), read_card(vae), key="--vae", say=say)
+        say(f"decoder: embedded:{vae.name}, because {type(student.vae).__name__} is no class of diffusers")
     decoder = pick_decoder(student, vae)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=folder.parent))
@@ -117,7 +122,7 @@ def _with_decoder(card: Card, vae: Path) -> Card:
     other = read_card(vae)
     edge = Lineage("decodes_with", other.name, other.licence or "", digest(vae))
     # Measures of the pictures do not hold for other pictures.
-    return replace(card, lineage=(*card.lineage, edge, *other.lineage), measures={})
+    return replace(card, lineage=tuple(dict.fromkeys((*card.lineage, edge, *other.lineage))), measures={})
 
 
 def _compare(student: Sd15Student, folder: Path, *, own_decoder: bool) -> Exported:

@@ -1,6 +1,7 @@
 """A student for programs without qcgen: same pictures, no wrong use, licence and lineage with it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ from qcgen.cli.main import main
 from qcgen.core.errors import BlockedError, IntegrityError, SpecError
 from qcgen.generate.noise import stack_noise
 from qcgen.models.card import digest, read_card
+from qcgen.models.codec import LatentCodec, load_vae
 from qcgen.models.embedded import load_student
-from qcgen.models.find import resolve_model
+from qcgen.models.families.sd15 import Sd15Student
+from qcgen.models.find import ASSETS, resolve_model
 from qcgen.pipeline.export import LATENT_TOLERANCE, PIXEL_TOLERANCE, Exported, export_stock
 from tests.distill.stockstudent import declare, stock_student, stock_vae
 from tests.train.tinyfamilies import tiny_family
@@ -33,7 +36,8 @@ for folder in sys.argv[1:]:
         return pipe("a photo of a red dress", generator=generator, output_type="np", **how).images[0]
     right = {"num_inference_steps": 1, "guidance_scale": 0}
     seeds = np.stack([draw(seed, **right) for seed in (0, 7, 2**32 - 1)])
-    noise = torch.full((1, 4, 8, 8), 0.5)
+    side = pipe.unet.config.sample_size
+    noise = torch.full((1, pipe.unet.config.in_channels, side, side), 0.5)
     latents = pipe("a photo of a red dress", latents=noise, output_type="latent", **right).images
     try:
         draw(0)
@@ -43,13 +47,13 @@ for folder in sys.argv[1:]:
     guided = draw(7, num_inference_steps=1)
     strong = draw(7, num_inference_steps=1, guidance_scale=12.0)
     np.savez(folder + ".npz", seeds=seeds, latents=latents.numpy(), guided=guided, strong=strong)
-    told.append({"refused": refused, "class": type(pipe).__name__})
+    told.append({"refused": refused, "class": type(pipe).__name__, "decoder": type(pipe.vae).__name__})
 own = [name for name in sys.modules if name == "qcgen" or name.startswith("qcgen.")]
 print(json.dumps({"own": own, "told": told}))
 """
 
 
-def export(student: Path, folder: Path, said: list[str] | None = None, **changes: object) -> Exported:
+def export(student: Path | str, folder: Path, said: list[str] | None = None, **changes: object) -> Exported:
     options: dict[str, object] = {"vae": None, "purpose": "commercial", **changes}
     say = [].append if said is None else said.append
     return export_stock(resolve_model(str(student)), folder, say=say, **options)  # type: ignore[arg-type]
@@ -57,26 +61,35 @@ def export(student: Path, folder: Path, said: list[str] | None = None, **changes
 
 def test_a_stranger_with_diffusers_alone_draws_the_same_and_cannot_go_wrong(tmp_path: Path) -> None:
     kinds = {"epsilon": 399, "v_prediction": 999}
-    students = {name: stock_student(tmp_path / name, prediction=name, t_init=t_init) for name, t_init in kinds.items()}
-    folders = [student.parent / "stock" for student in students.values()]
-    for student, folder in zip(students.values(), folders, strict=True):
-        assert export(student, folder).latents <= LATENT_TOLERANCE
+    models = {
+        name: str(stock_student(tmp_path / name, prediction=name, t_init=t_init)) for name, t_init in kinds.items()
+    }
+    # The shipped one decodes with a class of our own; the export takes a stock decoder instead.
+    models["apparel"] = "embedded:apparel"
+    decoders = dict.fromkeys(kinds, "AutoencoderKL") | {"apparel": "AutoencoderTiny"}
+    folders = [tmp_path / name / "stock" for name in models]
+    for model, folder in zip(models.values(), folders, strict=True):
+        assert export(model, folder).latents <= LATENT_TOLERANCE
     # Isolated: neither this folder nor the environment's paths are on the other program's path.
     script = [sys.executable, "-I", "-c", _STRANGER, *map(str, folders)]
     done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["own"] == []
-    for name, told in zip(students, answer["told"], strict=True):
+    for (name, model), folder, told in zip(models.items(), folders, answer["told"], strict=True):
         assert told["class"] == "StableDiffusionPipeline"
+        assert told["decoder"] == decoders[name]
         assert "steps" in told["refused"]
-        student = load_student(resolve_model(str(students[name])), dtype="float32")
-        seen = np.load(tmp_path / name / "stock.npz")
+        student = load_student(resolve_model(model), dtype="float32")
+        assert isinstance(student, Sd15Student)
+        seen = np.load(folder.with_suffix(".npz"))
         cond = student.embed(["a photo of a red dress"])
-        latents = student.generate(torch.full((1, 4, 8, 8), 0.5), cond)
+        latents = student.generate(torch.full((1, *student.latent_shape), 0.5), cond)
         assert np.abs(seen["latents"] - latents.numpy()).max() <= LATENT_TOLERANCE
         noise = stack_noise([0, 7, 2**32 - 1], student.latent_shape)
-        drawn = student.decode(student.generate(noise, cond.expand(3, -1, -1))).clamp(0, 1)
+        shipped = LatentCodec(load_vae(ASSETS / "stock-decoder-apparel", "cpu"))
+        decode = student.decode if name in kinds else shipped.decode
+        drawn = decode(student.generate(noise, cond.expand(3, -1, -1))).clamp(0, 1)
         mine = drawn.permute(0, 2, 3, 1).numpy()
         assert np.abs(seen["seeds"] - mine).max() <= PIXEL_TOLERANCE
         # Any guidance gives the same picture from one call.
@@ -108,10 +121,34 @@ def test_the_folder_holds_safetensors_a_card_the_descent_and_no_places(tmp_path:
         export(student, folder)
 
 
-def test_the_embedded_student_says_why_it_cannot_and_what_to_do(
+def test_the_embedded_student_takes_the_embedded_decoder_of_its_latents(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["models", "export", "embedded:apparel", "--out", str(tmp_path / "stock")]) == 2
+    out = tmp_path / "stock"
+    command = ["models", "export", "embedded:apparel", "--out", str(out), "--purpose", "commercial", "--json"]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert "decoder: embedded:stock-decoder-apparel, because PatchAutoencoder is no class of diffusers" in told.err
+    assert "warn" not in told.err
+    # Mean over photos in the decoder's card: above 30 dB; four pictures lie apart from that by a few dB.
+    assert json.loads(told.out)["decoder_db"] > 25
+    card, decoder = read_card(out), resolve_model("embedded:stock-decoder-apparel")
+    edge = next(edge for edge in card.lineage if edge.relation == "decodes_with")
+    assert (edge.parent, edge.digest) == ("stock-decoder-apparel", decoder.digest)
+    assert card.measures == {}
+    assert "it agrees with the student's own to" in (out / "README.md").read_text()
+
+
+def test_a_student_of_other_latents_says_why_it_cannot_and_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student = tmp_path / "student"
+    shutil.copytree(ASSETS / "apparel", student)
+    weights = student / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    tensors["analysis.weight"] = tensors["analysis.weight"].flip(0).contiguous()
+    save_file(tensors, weights)
+    assert main(["models", "export", str(student), "--out", str(tmp_path / "stock")]) == 2
     told = capsys.readouterr().err
     assert "decodes with PatchAutoencoder, which is no class of diffusers" in told
     assert "--vae DIR" in told
