@@ -7,6 +7,7 @@ with other `--seeds` share the work.
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -65,7 +66,6 @@ class Measure:
         real = torch.from_numpy(data.rows(held_out=True))
         self.real = {"embeddings": self._embed(data.images[real])}
         generator = torch.Generator().manual_seed(EVAL_SEED)
-        # As many of each class as the test split has.
         self.caption = material.draw_captions(N, generator)
         self.noise = stack_noise(list(range(N)), material.shape)
         self.cond = material.cond
@@ -178,11 +178,13 @@ class Comparison:
 
     def _start(self, seed: int) -> Mapping[str, object]:
         """After regression and warm-up, which know of no divergence: made once for a seed."""
-        path = self.base.out / f"start-{seed}.safetensors"
+        # Named by what it depends on: another teacher's start is no start.
+        made_from = hashlib.sha256(json.dumps(self.setting, sort_keys=True).encode()).hexdigest()
+        path = self.base.out / f"start-{seed}-{made_from[:12]}.safetensors"
         if not path.is_file():
             _say(f"regression and warm-up of seed {seed}")
             spec = self._spec("reverse_kl", seed).model_copy(update={"out": path.with_suffix("")})
-            save_state(path, self._trainer(spec, None, stop=0).hand_over())
+            save_state(path, self._trainer(spec, None, stop=0).state_dict())
         return cast(Mapping[str, object], load_state(path))
 
     def _trainer(self, spec: DistillSpec, start: Mapping[str, object] | None, *, stop: int | None = None) -> Trainer:
@@ -205,9 +207,9 @@ class Comparison:
         return trainer
 
 
-def summarise(rows: Sequence[Mapping[str, object]]) -> dict[str, dict[str, list[float]]]:
+def summarise(rows: Sequence[Mapping[str, object]]) -> dict[str, dict[str, dict[str, float | None]]]:
     """For each divergence the mean over the seeds and its standard error."""
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
     for name in dict.fromkeys(str(row["divergence"]) for row in rows):
         own = [row for row in rows if row["divergence"] == name]
         columns = {key: [_number(row[key]) for row in own] for key in (*SHOWN, "ess", "noise_share")}
@@ -217,9 +219,9 @@ def summarise(rows: Sequence[Mapping[str, object]]) -> dict[str, dict[str, list[
     return found
 
 
-def _mean(values: Sequence[float]) -> list[float]:
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-    return [round(statistics.mean(values), 5), round(error, 5) if len(values) > 1 else 0.0, len(values)]
+def _mean(values: Sequence[float]) -> dict[str, float | None]:
+    error = round(statistics.stdev(values) / len(values) ** 0.5, 5) if len(values) > 1 else None
+    return {"mean": round(statistics.mean(values), 5), "error": error, "n": len(values)}
 
 
 def _number(value: object) -> float:

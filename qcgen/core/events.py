@@ -53,7 +53,7 @@ def read_events(path: Path) -> list[Event]:
             continue
         if event.get("event") in _RESTARTS and isinstance(event.get("mark"), int):
             mark = event["mark"]
-            event["superseded"] = _seconds([one for one in kept if _mark(one) >= mark])
+            event["superseded"] = seconds_of([one for one in kept if _mark(one) >= mark])
             kept = [one for one in kept if _mark(one) < mark]
         kept.append(event)
     return kept
@@ -70,11 +70,10 @@ def _mark(event: Event) -> int:
     return mark if isinstance(mark, int) and event.get("event") not in _RESTARTS else -1
 
 
-def _seconds(events: Sequence[Event]) -> dict[str, float]:
-    """Seconds per stage over some events."""
+def seconds_of(events: Sequence[Event]) -> dict[str, float]:
+    """Seconds per stage over some events, what they superseded included."""
     spent: dict[str, float] = {}
-    for event in events:
-        seconds = event.get("seconds")
+    for seconds in (event.get(key) for event in events for key in ("seconds", "superseded")):
         for stage, value in seconds.items() if isinstance(seconds, Mapping) else ():
             spent[stage] = spent.get(stage, 0.0) + (value or 0.0)
     return spent

@@ -2,7 +2,7 @@
 labels."""
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,7 +40,12 @@ def windows(images: UInt8[Tensor, "b 3 h w"], side: int, generator: torch.Genera
     """Mirrored at random (the whole batch) and cut to `side` at random places, so that blocks fall everywhere."""
     if torch.rand((), generator=generator) < 0.5:
         images = images.flip(-1)
-    h, w = images.shape[-2:]
-    tops = torch.randint(h - side + 1, (len(images),), generator=generator).tolist()
-    lefts = torch.randint(w - side + 1, (len(images),), generator=generator).tolist()
-    return torch.stack([x[:, t : t + side, s : s + side] for x, t, s in zip(images, tops, lefts, strict=True)])
+    return cut(images, side, generator)
+
+
+def cut(maps: Shaped[Tensor, "b c h w"], side: int, generator: torch.Generator) -> Shaped[Tensor, "b c s s"]:
+    """A window of each, `side` places each way, at random."""
+    h, w = maps.shape[-2:]
+    tops = torch.randint(h - side + 1, (len(maps),), generator=generator).tolist()
+    lefts = torch.randint(w - side + 1, (len(maps),), generator=generator).tolist()
+    return torch.stack([x[:, t : t + side, s : s + side] for x, t, s in zip(maps, tops, lefts, strict=True)])

@@ -1,6 +1,7 @@
 """A start for the student: regression on pairs (noise, x_0) that the teacher's own solver makes (Yin et al. 2024,
 DMD)."""
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -81,13 +82,12 @@ def _heun(noising: Noising, denoise: Callable[[Tensor, Tensor], Tensor], noise: 
     places = torch.linspace(1, last, steps, dtype=torch.float64)
     times = noising.times(places, low=0.0, high=1.0).to(noise.device, torch.float32)
     x_t = noising.start(noise, times[:1])
-    for t, following in zip(times, [*times[1:], None], strict=True):
+    for t, following in itertools.pairwise(times):
         slope = (x_t - denoise(x_t, t)) / t
-        if following is None:
-            return x_t - t * slope
         ahead = x_t + (following - t) * slope
         x_t = x_t + (following - t) * (slope + (ahead - denoise(ahead, following)) / following) / 2
-    raise AssertionError("there is a last step")
+    # The step to 0 ends on the posterior mean.
+    return denoise(x_t, times[-1])
 
 
 def make_pairs(

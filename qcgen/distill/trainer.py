@@ -302,15 +302,11 @@ class Trainer:
         if len(self._best_of_saved) == 2:
             self._best_students.drop_all_but({step for step in self._best_of_saved if step is not None})
 
-    def hand_over(self) -> dict[str, object]:
-        """All that was learned and drawn so far, for other trainings that begin with it."""
-        return self.state_dict()
-
     def take_over(self, start: Mapping[str, object]) -> None:
-        """Begin where another training handed over: after its regression or its warm-up. Before `run` only."""
+        """Begin in another training's state, after its regression or its warm-up, at this job's own rates. Before `run`
+        only."""
         self._restore(start)
         self.mark = self._saved_mark = 0
-        # The rates are this job's own.
         for name, rate in (("student", self.spec.optim.lr), ("fake", self.spec.fake.lr)):
             self.networks.set_rate(name, rate)
 

@@ -1,8 +1,7 @@
 """What the families on an autoencoder's latents have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar
 
 from torch import nn
 
@@ -17,11 +16,9 @@ class LatentParts(CommonParts):
     """Properties and methods of `models.protocol.ModelParts`.
 
     Attributes:
-        copied: parts that a student takes from its teacher as they are, `scheduler` among them.
         vae: the autoencoder's folder.
     """
 
-    copied: ClassVar[tuple[str, ...]]
     vae: Path
 
     @property
@@ -33,5 +30,7 @@ class LatentParts(CommonParts):
 
     def write_student(self, network: nn.Module, folder: Path, *, t_init: float) -> None:
         assert isinstance(network, Network)
-        copied = {name: getattr(self, name) for name in self.copied}
+        # Every part but the network is the teacher's own.
+        names = {part.name for part in fields(self)} - {"root", self.network}
+        copied = {name: getattr(self, name) for name in sorted(names)}
         write_student_folder({self.network: network.core}, copied, folder, t_init=t_init, size_px=self.size_px)

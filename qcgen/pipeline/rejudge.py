@@ -9,7 +9,6 @@ from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Score, Unscored, Verdict
 from qcgen.pipeline.gates import count, judge_gates
-from qcgen.pipeline.retry import HEALED
 from qcgen.qc.judge import judge
 from qcgen.qc.phash import find_duplicates
 from qcgen.qc.policy import Policy
@@ -56,7 +55,7 @@ def rejudge_duplicates(run_id: str, store: Store, policy: Policy) -> None:
     if not found:
         return
     verdicts = [
-        (row.image_id, _judge_again(row, found[row.image_id], policy))
+        (row.image_id, _judge(row, policy, [found[row.image_id]]))
         for row in store.rows(run_id)
         if row.image_id in found and not _knows(row, found[row.image_id])
     ]
@@ -73,15 +72,6 @@ def _judge(row: Row, policy: Policy, extra: Sequence[Finding] = ()) -> Verdict:
         reason for reason in row.reasons if reason.kind not in _OF_THE_POLICY and reason.kind not in find_detectors()
     ]
     return judge((*scores, *unscored), policy, extra=(*kept, *extra))
-
-
-def _judge_again(row: Row, finding: Finding, policy: Policy) -> Verdict:
-    """The verdict from the stored scores with one finding more; what was known before the scores stays."""
-    versions = {rule.detector: rule.version for rule in policy.rules}
-    scores = [Score(name, versions[name], value) for name, value in row.measures.items()]
-    unscored = [Unscored(name, versions[name], reason) for name, reason in row.unscored.items()]
-    known = [reason for reason in row.reasons if reason.kind == HEALED]
-    return judge((*scores, *unscored), policy, extra=(finding, *known))
 
 
 def _knows(row: Row, finding: Finding) -> bool:

@@ -194,7 +194,7 @@ class Bench:
             self._say(f"a {what}, once for all trials like it ({name})")
             given = {"student": spec.student, "fake": spec.fake, "out": path.with_suffix("")}
             training = self._train(self._common.model_copy(update=given), stage=stage, step=0, start=start)
-            save_state(path, training.trainer.hand_over())
+            save_state(path, training.trainer.state_dict())
         for spent in path.with_suffix("").glob(_CHECKPOINTS):
             spent.unlink(missing_ok=True)
         return cast(Mapping[str, object], load_state(path))

@@ -8,7 +8,7 @@ from typing import cast
 from markupsafe import Markup
 
 from qcgen.core.errors import PrerequisiteError
-from qcgen.core.events import EVENTS_FILE, Event, read_events, rows_of
+from qcgen.core.events import EVENTS_FILE, Event, read_events, rows_of, seconds_of
 from qcgen.report import words
 from qcgen.report.html import render_training
 from qcgen.report.protocol import Bullets, Column, Facts, Number, Panel, Panels, Section, Table
@@ -68,10 +68,7 @@ def sections_of(events: Sequence[Event]) -> tuple[Section, ...]:
 
 def time_shares(events: Sequence[Event]) -> dict[str, float]:
     """Seconds per stage over all events, those made again included; what the clock did not see is `other`."""
-    spent: dict[str, float] = {}
-    for seconds in (event.get(key, {}) for event in events for key in ("seconds", "superseded")):
-        for stage, value in cast(Mapping[str, float], seconds).items():
-            spent[stage] = spent.get(stage, 0.0) + (value or 0.0)
+    spent = seconds_of(events)
     wall = spent.pop("wall", 0.0)
     return {**spent, "other": max(wall - sum(spent.values()), 0.0)}
 

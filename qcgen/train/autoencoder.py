@@ -13,7 +13,7 @@ from qcgen.data.augment import windows
 from qcgen.data.imageset import ImageSet
 from qcgen.models.autoencoder import PatchAutoencoder
 from qcgen.models.checkpoint import load_state
-from qcgen.train.perceptual import early_features, feature_distance
+from qcgen.train.perceptual import early_features, edge_distance, feature_distance
 
 
 class AutoencoderTask:
@@ -58,9 +58,7 @@ class AutoencoderTask:
             decoded = self.vae.decode(shaken).sample
         decoded = decoded.float()
         pixel = (decoded - x_0).abs().mean()
-        edge = (decoded.diff(dim=2) - x_0.diff(dim=2)).abs().mean() + (
-            decoded.diff(dim=3) - x_0.diff(dim=3)
-        ).abs().mean()
+        edge = edge_distance(decoded, x_0)
         total = pixel + edge / 2
         numbers = {"pixel": pixel.item(), "edge": edge.item()}
         if self.features is not None:

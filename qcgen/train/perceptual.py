@@ -1,4 +1,4 @@
-"""How different two pictures look to the early layers of our own CLIP."""
+"""How different two pictures look: their edges, and what the early layers of our own CLIP see."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def edge_distance(one: Float[Tensor, "b 3 h w"], other: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+    """L1 of the differences of neighbouring pixels, down plus across."""
+    down, across = (one.diff(dim=dim) - other.diff(dim=dim) for dim in (2, 3))
+    return down.abs().mean() + across.abs().mean()
 
 
 def early_features(folder: Path) -> list[nn.Module]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from qcgen.core.errors import SpecError
 from qcgen.core.trainspec import StockDecoderTraining
-from qcgen.data.augment import windows
+from qcgen.data.augment import cut, windows
 from qcgen.data.imageset import ImageSet
 from qcgen.models.autoencoder import PatchAutoencoder
 from qcgen.models.codec import LatentCodec, load_vae
@@ -19,7 +19,7 @@ from qcgen.models.embedded import load_student
 from qcgen.models.families.sd15 import Sd15Student
 from qcgen.models.find import resolve_model
 from qcgen.train.autoencoder import pixels
-from qcgen.train.perceptual import early_features, feature_distance
+from qcgen.train.perceptual import early_features, edge_distance, feature_distance
 
 _KEPT_SHARE = 8
 """One draw in this many is never trained on."""
@@ -57,9 +57,7 @@ class StockDecoderTask:
             decoded = self.module(given)
         decoded = decoded.float()
         pixel = (decoded - wanted).abs().mean()
-        edge = (decoded.diff(dim=2) - wanted.diff(dim=2)).abs().mean() + (
-            decoded.diff(dim=3) - wanted.diff(dim=3)
-        ).abs().mean()
+        edge = edge_distance(decoded, wanted)
         picture = (decoded[:half] - x_0).abs().mean()
         total = pixel + edge / 2 + self.spec.picture_weight * picture
         numbers = {"pixel": pixel.item(), "edge": edge.item(), "picture": picture.item()}
@@ -71,12 +69,8 @@ class StockDecoderTask:
 
     def _cut_draws(self, count: int, generator: torch.Generator) -> Tensor:
         """Windows of the student's latents, as large as those of the pictures."""
-        side, (h, w) = self.spec.crop // self.patch, self.draws.shape[-2:]
-        rows = torch.randint(len(self.draws), (count,), generator=generator).tolist()
-        tops = torch.randint(h - side + 1, (count,), generator=generator).tolist()
-        lefts = torch.randint(w - side + 1, (count,), generator=generator).tolist()
-        cuts = [self.draws[r, :, t : t + side, s : s + side] for r, t, s in zip(rows, tops, lefts, strict=True)]
-        return torch.stack(cuts)
+        rows = torch.randint(len(self.draws), (count,), generator=generator)
+        return cut(self.draws[rows], self.spec.crop // self.patch, generator)
 
     def export(self, averaged: nn.Module, folder: Path) -> dict[str, object]:
         self.stock.decoder.load_state_dict(averaged.state_dict())

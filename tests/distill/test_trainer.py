@@ -89,7 +89,7 @@ def test_a_training_that_takes_over_a_start_goes_on_from_that_state_at_its_own_r
             parameter += 0.1
     torch.randn(3, generator=first.generator)
     second = make_trainer(make_spec(tmp_path / "second", fake={"lr": 1e-3}))
-    second.take_over(first.hand_over())
+    second.take_over(first.state_dict())
     for one, other in zip(first.networks.student.parameters(), second.networks.student.parameters(), strict=True):  # type: ignore[attr-defined]
         assert torch.equal(one, other)
     assert torch.equal(torch.randn(3, generator=first.generator), torch.randn(3, generator=second.generator))

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from qcgen.core.errors import SpecError
 from qcgen.models.codec import PixelCodec
+from qcgen.models.commonparts import CommonParts
 from qcgen.models.layout import LOCAL, config_of, locate
 from qcgen.models.network import Network, Tap, unet_channels, unet_taps
-from qcgen.models.noising import read_noising
-from qcgen.models.protocol import Embedder, Noising
+from qcgen.models.protocol import Embedder
 from qcgen.models.studentfolder import write_student_folder
 
 _INDEX = "model_index.json"
@@ -42,14 +42,13 @@ class PixelAdapter:
 
 
 @dataclass(frozen=True, slots=True)
-class PixelParts:
+class PixelParts(CommonParts):
     """Follows `models.protocol.ModelParts`. The classes' names are `id2label` of model_index.json, as in diffusers'
     DiTPipeline; an empty name is the class of no class, which guidance needs."""
 
     name: ClassVar[str] = "edm"
-    root: Path
+    network: ClassVar[str] = "unet"
     unet: Path
-    scheduler: Path
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
@@ -65,7 +64,7 @@ class PixelParts:
             SpecError: weights are a pickle, classes without names, or channels of no layout.
         """
         found = cls(root=root, **locate(root, weights=("unet",), others=("scheduler",)))
-        config = found._config
+        config = found.config
         problems = []
         if config["in_channels"] != config["out_channels"] or _layout(config["in_channels"]) is None:
             problems.append(
@@ -84,21 +83,12 @@ class PixelParts:
         return found
 
     @property
-    def schedule(self) -> Noising:
-        return read_noising(self.scheduler)
-
-    @property
     def guidable(self) -> bool:
         return "" in self._classes
 
     @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        side = int(self._config["sample_size"])
-        return int(self._config["in_channels"]), side, side
-
-    @property
     def size_px(self) -> int:
-        return int(self._config["sample_size"]) * self.load_codec("cpu").patch
+        return self.latent_shape[1] * self.load_codec("cpu").patch
 
     def load_network(self, device: str, *, dtype: torch.dtype = torch.float32) -> Network:
         unet = UNet2DModel.from_pretrained(self.unet, torch_dtype=torch.float32, **LOCAL).to(device)
@@ -130,7 +120,7 @@ class PixelParts:
         return embed
 
     def load_codec(self, device: str) -> PixelCodec:
-        layout = _layout(int(self._config["in_channels"]))
+        layout = _layout(self.config["in_channels"])
         assert layout is not None, "find refuses other channels"
         return PixelCodec(*layout)
 
@@ -142,14 +132,9 @@ class PixelParts:
             shutil.copy2(self.root / _INDEX, folder / _INDEX)
 
     @property
-    def _config(self) -> dict[str, Any]:
-        config: dict[str, Any] = json.loads((self.unet / "config.json").read_text(encoding="utf-8"))
-        return config
-
-    @property
     def _classes(self) -> list[str]:
         """Names in the order of their numbers; empty for a network without classes."""
-        if self._config.get("num_class_embeds") is None or not (self.root / _INDEX).is_file():
+        if self.config.get("num_class_embeds") is None or not (self.root / _INDEX).is_file():
             return []
         named = json.loads((self.root / _INDEX).read_text(encoding="utf-8")).get("id2label", {})
         return [str(named[key]) for key in sorted(named, key=int)]

@@ -80,7 +80,6 @@ class Parts(LatentParts):
 
     name: ClassVar[str] = "sd15"
     network: ClassVar[str] = "unet"
-    copied: ClassVar[tuple[str, ...]] = ("vae", "text_encoder", "tokenizer", "scheduler")
     unet: Path
     text_encoder: Path
     tokenizer: Path

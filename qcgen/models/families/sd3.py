@@ -67,14 +67,6 @@ class Sd3Parts(LatentParts):
 
     name: ClassVar[str] = "sd3"
     network: ClassVar[str] = "transformer"
-    copied: ClassVar[tuple[str, ...]] = (
-        "vae",
-        "text_encoder",
-        "text_encoder_2",
-        "tokenizer",
-        "tokenizer_2",
-        "scheduler",
-    )
     transformer: Path
     text_encoder: Path
     text_encoder_2: Path

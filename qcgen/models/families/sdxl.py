@@ -50,14 +50,6 @@ class SdxlParts(LatentParts):
 
     name: ClassVar[str] = "sdxl"
     network: ClassVar[str] = "unet"
-    copied: ClassVar[tuple[str, ...]] = (
-        "vae",
-        "text_encoder",
-        "text_encoder_2",
-        "tokenizer",
-        "tokenizer_2",
-        "scheduler",
-    )
     unet: Path
     text_encoder: Path
     text_encoder_2: Path
