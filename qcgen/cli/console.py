@@ -21,6 +21,11 @@ def print_result(result: Mapping[str, object], *, as_json: bool, text: str) -> N
     print(json.dumps(plain(result)) if as_json else text)
 
 
+def say(sentence: str) -> None:
+    """A sentence for a person, beside the progress."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def plain(value: object) -> object:
     """A value of ours as JSON knows it: dataclasses and mappings become objects, paths become text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

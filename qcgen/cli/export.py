@@ -1,13 +1,12 @@
 """`qcgen models export`: a student for programs that do not have qcgen."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from qcgen.cli.console import print_result
+from qcgen.cli.console import print_result, say
 from qcgen.cli.options import Json
 
 
@@ -41,10 +40,6 @@ def export(
     from qcgen.pipeline.export import export_stock
 
     prepare_torch()
-    made = export_stock(resolve_model(student), out, vae=vae, purpose=purpose.value, say=_say)
+    made = export_stock(resolve_model(student), out, vae=vae, purpose=purpose.value, say=say)
     facts = {"folder": made.folder, "latents": made.latents, "pixels": made.pixels, "decoder_db": made.decoder_db}
     print_result(facts, as_json=json, text=f"pipeline: {made.folder}\ncard: {made.folder / 'README.md'}")
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)

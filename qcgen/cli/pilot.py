@@ -1,11 +1,10 @@
 """`qcgen pilot`: which setting a distillation should have, before it is paid for."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcgen.cli.console import plain, print_result
+from qcgen.cli.console import plain, print_result, say
 from qcgen.cli.options import Device, DeviceOption, Job, Json
 from qcgen.core.errors import QcgenError
 
@@ -44,9 +43,7 @@ def _run(planned: "PilotPlan", *, resume: bool, device: Device, as_json: bool) -
 
     spec = planned.spec
     with pilot_shown(spec.name) as tell:
-        result = run_pilot(
-            planned, resume=resume, device=pick_device(device), say=_say, tell=tell, cache=cache_folder()
-        )
+        result = run_pilot(planned, resume=resume, device=pick_device(device), say=say, tell=tell, cache=cache_folder())
     _write_trial_reports(planned)
     report, winner = write_pilot_report(spec.out), result.winner
     recommended = None if winner is None else spec.out / RECOMMENDED_FILE
@@ -125,7 +122,3 @@ def _describe(planned: "PilotPlan", start_steps: int, left_s: float | None, *, e
 
 def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)

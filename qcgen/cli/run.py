@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcgen.cli.console import plain, print_result, progress_shown
+from qcgen.cli.console import plain, print_result, progress_shown, say
 from qcgen.cli.options import DATABASE, Db, Device, DeviceOption, Job, Json
 from qcgen.core.errors import QcgenError
 
@@ -93,6 +93,7 @@ def work(
             policy=policy,
             report=report_writer(store, job.report.formats) if with_report else None,
             progress=tell,
+            say=say,
             out_dir=out,
             limit=limit,
             precise=lambda: load_student(ref, device=where, dtype="float32"),

@@ -1,11 +1,10 @@
 """`qcgen train`, `qcgen distill`: from pictures to a student."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from qcgen.cli.console import print_result
+from qcgen.cli.console import print_result, say
 from qcgen.cli.options import Device, DeviceOption, Job, Json
 
 
@@ -23,7 +22,7 @@ def train(job: Job, json: Json = False) -> None:
 
     prepare_torch()
     spec = load_yaml(job, TypeAdapter(TrainSpec))
-    measured = run_training(spec, say=_say)
+    measured = run_training(spec, say=say)
     print_result(
         {"out": spec.out, "measured": measured}, as_json=json, text=_lines(measured) + f"\nweights and log: {spec.out}"
     )
@@ -46,13 +45,17 @@ def distill(
     from qcgen.core.events import EVENTS_FILE
     from qcgen.core.spec import load_yaml
     from qcgen.pipeline.distill import run_distillation
+    from qcgen.pipeline.hold import HeldFolderError
     from qcgen.report.training import write_training_report
 
     prepare_torch()
     spec = load_yaml(job, DistillSpec)
     try:
         with training_shown(spec.name, spec.optim.steps) as tell:
-            student = run_distillation(spec, resume=resume, device=pick_device(device), say=_say, tell=tell)
+            student = run_distillation(spec, resume=resume, device=pick_device(device), say=say, tell=tell)
+    except HeldFolderError:
+        # The other process's folder is not ours to write in.
+        raise
     except PausedError:
         # Stopped while it made pairs, it has no log yet.
         if (spec.out / EVENTS_FILE).is_file():
@@ -60,10 +63,6 @@ def distill(
         raise
     report = write_training_report(spec.out, spec.name)
     print_result({"student": student, "report": report}, as_json=json, text=f"student: {student}\nreport: {report}")
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 def _lines(measured: dict[str, object]) -> str:

@@ -83,15 +83,19 @@ def sync_folders(folders: Iterable[Path]) -> None:
             os.close(descriptor)
 
 
-def explain(error: OSError, path: Path) -> QcgenError | OSError:
-    """The error that a user can act on; one that nobody foresaw is returned as it is."""
+def explain(error: OSError, path: Path, *, key: str = "output.dir") -> QcgenError | OSError:
+    """The error that a user can act on; one that nobody foresaw is returned as it is.
+
+    Args:
+        key: the job's key that names the folder.
+    """
     if error.errno in _FULL:
         return PausedError(
             f"{path.parent}: no space left ({error.strerror}). Cure: free space, then start the same command again."
         )
     if error.errno in _REFUSED:
         return SpecError(
-            f"output.dir: {path.parent} cannot be written ({error.strerror}). Cure: another folder or its permissions."
+            f"{key}: {path.parent} cannot be written ({error.strerror}). Cure: another folder or its permissions."
         )
     return error
 

@@ -16,7 +16,7 @@ from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE
 from qcgen.core.types import Card, Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
-from qcgen.distill.blend import read_blend
+from qcgen.distill.blend import Blend, read_blend
 from qcgen.distill.checkpoint import Checkpoints, flat
 from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
@@ -30,6 +30,7 @@ from qcgen.models.network import Network
 from qcgen.models.noising import Schedule, check_start
 from qcgen.models.parts import find_parts
 from qcgen.models.protocol import ModelParts
+from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
 from qcgen.pipeline.licence import pass_gate
@@ -81,11 +82,26 @@ def run_distillation(
         BlockedError: a licence stands against a student for the job's purpose.
         SpecError: a mistake in the job, a started distillation without `resume`, or inputs that changed since.
         PrerequisiteError: a part of the teacher is missing.
-        PausedError: a signal asked to stop; a checkpoint was written.
+        PausedError: a signal asked to stop (a checkpoint was written), or another process works in `spec.out`.
     """
     torch.set_num_threads(spec.threads)
     divergence = read_blend(spec.divergence)
     ground = prepare(spec, say=say)
+    with hold_folder(spec.out, key="out", say=say):
+        return _distil(spec, ground, divergence, resume=resume, device=device, say=say, tell=tell)
+
+
+def _distil(
+    spec: DistillSpec,
+    ground: Ground,
+    divergence: Blend,
+    *,
+    resume: bool,
+    device: str,
+    say: Callable[[str], None],
+    tell: Callable[[Mapping[str, object]], None],
+) -> Path:
+    """What `run_distillation` does once nobody else works in `spec.out`."""
     parts = ground.parts
     fingerprint = fingerprint_of(spec, ground)
     checkpoints = Checkpoints(spec.out, fingerprint)
@@ -97,7 +113,6 @@ def run_distillation(
         checkpoints.load()
     with listen("qcgen distill JOB --resume") as stop:
         material = read_material(spec, parts, ground.data, device=device, check=stop.check)
-        spec.out.mkdir(parents=True, exist_ok=True)
         teacher = load_teacher(spec, ground, device=device)
         if spec.pairs.count:
             say(f"{spec.pairs.count} pairs by the teacher's solver")

@@ -28,6 +28,7 @@ from qcgen.generate.write import sync_folders, write_file
 from qcgen.models.find import resolve_model
 from qcgen.models.noising import check_start
 from qcgen.pipeline.distill import Ground, prepare, start_time
+from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import listen
 from qcgen.pipeline.pilotplan import PilotPlan, Trial, chosen_spec, read_pace, seconds_left
 from qcgen.pipeline.trial import Bench, Reading
@@ -61,22 +62,26 @@ def run_pilot(
         SpecError: what the job asks for does not fit its data or teacher, a started pilot without `resume`, or inputs
             that changed since.
         PrerequisiteError: a part of the teacher or the encoder is missing.
-        PausedError: a signal asked to stop; started again with `resume`, it goes on in the same bits.
+        PausedError: a signal asked to stop (started again with `resume`, it goes on in the same bits), or another
+            process works in `out`.
     """
     torch.set_num_threads(plan.base.threads)
     ground = prepare_ground(plan, say=say)
     out = plan.spec.out
-    _begin(plan, ground, resume=resume)
     ledger = _Ledger(EventLog(out / EVENTS_FILE), tell)
-    with listen("qcgen pilot JOB --resume") as stop:
-        bench = Bench(plan, ground, device=device, check=stop.check, tell=tell, say=say, cache=cache or out / "real")
-        ledger.write("resume" if (out / EVENTS_FILE).is_file() else "start", _facts(plan))
-        result = _Contest(plan, bench, ledger).run()
-    _write(out / RESULT_FILE, to_json(result))
-    if result.winner is not None:
-        _write(out / RECOMMENDED_FILE, recommended_yaml(plan, result))
-    bench.tidy()
-    ledger.write("end", {"recommended": result.recommended, "chance": result.chance})
+    with hold_folder(out, key="out", say=say):
+        _begin(plan, ground, resume=resume)
+        with listen("qcgen pilot JOB --resume") as stop:
+            bench = Bench(
+                plan, ground, device=device, check=stop.check, tell=tell, say=say, cache=cache or out / "real"
+            )
+            ledger.write("resume" if (out / EVENTS_FILE).is_file() else "start", _facts(plan))
+            result = _Contest(plan, bench, ledger).run()
+        _write(out / RESULT_FILE, to_json(result))
+        if result.winner is not None:
+            _write(out / RECOMMENDED_FILE, recommended_yaml(plan, result))
+        bench.tidy()
+        ledger.write("end", {"recommended": result.recommended, "chance": result.chance})
     return result
 
 

@@ -1,26 +1,23 @@
-"""What makes a second start continue the first: the run's identity, the folder's lock, the check of the disk."""
+"""What makes a second start continue the first: the run's identity and the check of the disk."""
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qcgen.core.errors import PausedError, SpecError
+from qcgen.core.errors import SpecError
 from qcgen.core.expand import Expansion, describe_changes
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import RunInfo, Shard
-from qcgen.generate.write import IMAGES, PART, explain, place
+from qcgen.generate.write import IMAGES, PART, place
 
 ITEMS_DIGEST = "items_digest"
 """Key of `RunInfo.environment`."""
-_LOCK = ".qcgen.lock"
 _RECIPE_LENGTH = 24
 
 
@@ -77,31 +74,6 @@ def refuse_changes(store: Store, run: RunInfo) -> None:
             changes.append(f"{name}: {before} -> {after}")
     held = f"output.dir: {run.out_dir} holds run {earlier.run_id} of job {run.name!r}"
     raise SpecError([f"{held}, and the job has changed since. {cure}.", *changes])
-
-
-@contextmanager
-def hold_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the output folder; the system lets go when this process ends, however it ends.
-
-    Raises:
-        PausedError: another process works there.
-        SpecError: the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise explain(error, folder / _LOCK) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PausedError(
-                f"{folder}: another qcgen run works in this folder. Cure: wait for it, or stop it."
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,11 @@ from qcgen.govern.provenance import xmp_packet
 from qcgen.models.protocol import ImageTextEncoder, Student
 from qcgen.pipeline.executors.inprocess import Pending, work_through
 from qcgen.pipeline.gates import count, judge_gates
+from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.progress import Progress
 from qcgen.pipeline.rejudge import rejudge_duplicates
-from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, hold_folder, identify, reconcile, refuse_changes
+from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
@@ -54,6 +55,10 @@ WriteReport = Callable[[RunInfo], Path]
 Tell = Callable[[Progress], None]
 
 
+def _quiet(sentence: str) -> None:
+    return
+
+
 def run_job(
     job: JobSpec,
     job_path: Path,
@@ -65,6 +70,7 @@ def run_job(
     policy: Policy,
     report: WriteReport | None = None,
     progress: Tell | None = None,
+    say: Callable[[str], None] = _quiet,
     out_dir: Path | None = None,
     limit: int | None = None,
     precise: Callable[[], Student] | None = None,
@@ -74,6 +80,7 @@ def run_job(
     Args:
         out_dir: where files go; the job's `output.dir` unless given.
         limit: only the first items.
+        say: receives sentences for a person.
         precise: loads the student in float32, for pictures that came out non-finite; without it the same student tries
             again.
         report: writes the report of the finished run and returns its path.
@@ -99,7 +106,7 @@ def run_job(
     run = _describe(
         job, job_path, identity, expansion=expansion, student=student, policy=policy, folder=folder, planned=planned
     )
-    with hold_folder(folder), listen() as stop:
+    with hold_folder(folder, key="output.dir", say=say), listen() as stop:
         refuse_changes(store, run)
         runner = _Runner(
             job,

@@ -14,6 +14,7 @@ from qcgen.core.trainspec import (
 from qcgen.core.types import Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.models.find import resolve_model
+from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.publish import declare_decoder
 from qcgen.train.autoencoder import AutoencoderTask
 from qcgen.train.clip import ClipTask
@@ -27,10 +28,21 @@ Training = ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTr
 
 def run_training(spec: Training, *, say: Callable[[str], None]) -> dict[str, object]:
     """Train what the job asks for, resuming a started one; returns the measures that are also written to
-    `out/measured.json`."""
+    `out/measured.json`.
+
+    Raises:
+        SpecError: a mistake in the job.
+        PrerequisiteError: something that the training starts from is missing.
+        PausedError: another process works in `spec.out`.
+    """
     torch.set_num_threads(spec.threads)
     data = read_image_set(spec.data.path, held_out_share=spec.data.held_out_share)
     say(f"{len(data)} pictures, {int(data.held_out.sum())} held out")
+    with hold_folder(spec.out, key="out", say=say):
+        return _train(spec, data, say=say)
+
+
+def _train(spec: Training, data: ImageSet, *, say: Callable[[str], None]) -> dict[str, object]:
     task = _task(spec, data)
     millions = sum(p.numel() for p in task.module.parameters()) / 1e6
     say(f"{millions:.2f} M parameters, {spec.optim.steps} steps; log: {spec.out / 'log.jsonl'}")

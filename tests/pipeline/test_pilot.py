@@ -15,6 +15,7 @@ from qcgen.core.events import EVENTS_FILE, Event, read_events, rows_of
 from qcgen.core.pilotresult import PilotResult, read_result
 from qcgen.core.spec import load_yaml
 from qcgen.pipeline.distill import run_distillation
+from qcgen.pipeline.hold import LOCK_FILE, HeldFolderError, hold_folder
 from qcgen.pipeline.pilot import run_pilot
 from qcgen.pipeline.pilotplan import read_plan
 from tests.pipeline.tinypilot import make_chain, write_pilot
@@ -144,6 +145,15 @@ def test_a_started_pilot_is_neither_overwritten_nor_changed_nor_made_again(
     assert told["recommended"] == read_result(undisturbed).recommended
     assert (undisturbed / "pilot.json").read_bytes() == before
     assert len(rows_of(_events(undisturbed), "measured")) == 6
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_pilot_in_a_folder_where_another_works_is_refused(resume: bool, chain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = read_plan(write_pilot(chain, out))
+    with hold_folder(out, key="out", say=print), pytest.raises(HeldFolderError, match=r"out: another qcgen .*Cure"):
+        run_pilot(plan, resume=resume, device="cpu", say=lambda _: None, tell=lambda _: None)
+    assert [path.name for path in out.iterdir()] == [LOCK_FILE]
 
 
 def test_a_trial_that_a_stop_rule_ends_loses_with_its_reason(chain: Path, tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_run_elsewhere_in_the_folder_is_waited_for(store: SqlStore, tmp_path: 
         if progress.phase == "work":
             run_toy(job, store)
 
-    with pytest.raises(PausedError, match="another qcgen run"):
+    with pytest.raises(PausedError, match="another qcgen works"):
         run_toy(job, store, progress=start_another)
 
 
