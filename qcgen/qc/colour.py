@@ -31,6 +31,18 @@ def to_lab(rgb: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
 
 
+def from_lab(lab: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """sRGB of CIELAB, the inverse of `to_lab`; outside [0, 1] where the screen has no such colour."""
+    light, a, b = lab.unbind(-1)
+    y = (light + 16) / 116
+    f = torch.stack([y + a / 500, y, y - b / 200], dim=-1)
+    white = torch.tensor(_WHITE, dtype=lab.dtype, device=lab.device)
+    xyz = white * torch.where(f > 0.008856 ** (1 / 3), f**3, (f - 16 / 116) / 7.787)
+    matrix = torch.linalg.inv(torch.tensor(_RGB_TO_XYZ, dtype=lab.dtype, device=lab.device))
+    linear = xyz @ matrix.T
+    return torch.where(linear > 0.0031308, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * linear)
+
+
 def delta_e(first: Float[Tensor, "*#batch 3"], second: Float[Tensor, "*#batch 3"]) -> Float[Tensor, "*batch"]:
     """CIEDE2000 difference of two Lab colours, about 1 where a trained eye begins to see it.
 
