@@ -1,5 +1,7 @@
 """`qcgen calibrate`: thresholds from pictures that were accepted."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +16,26 @@ if TYPE_CHECKING:
     from qcgen.qc.policy import Policy
 
 
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """Measures and fields (with the size) of each picture, what they are of, and the digests behind them."""
+
+    measures: "list[tuple[Measure, ...]]"
+    fields: list[Mapping[str, str]]
+    source: str
+    model: str | None
+    encoder: str | None
+
+
 def calibrate(
     source: Annotated[str, typer.Argument(metavar="RUN|DIR", help="A run, or a folder of good pictures.")],
     profile: Profile,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Instead of the profile's own file.")
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="FIELD", help="Own limits by an item field or size_px; again for finer ones."),
     ] = None,
     prompts: Prompts = None,
     clip: Clip = "embedded:clip-apparel",
@@ -30,9 +47,8 @@ def calibrate(
 
     Of a run, those that people accepted are taken, or the policy's accepted ones if nobody has looked yet.
 
-    Example: qcgen calibrate demo-apparel --profile apparel --out calibrations/apparel.json
+    Example: qcgen calibrate demo-apparel --profile apparel --group product --out calibrations/apparel.json
     """
-    from qcgen.models.find import resolve_model
     from qcgen.qc.calibrate import calibrate as calibrate_measures
     from qcgen.qc.calibrate import describe
     from qcgen.qc.policy import build_policy
@@ -44,29 +60,40 @@ def calibrate(
     policy = build_policy(wanted, None, sha256="")
     folder = Path(source)
     if folder.is_dir():
-        measures = _of_folder(folder, policy, prompts=prompts, clip=clip, device=device)
-        told, model, encoder = f"folder {folder.name}", None, resolve_model(clip).digest if prompts else None
+        accepted = _of_folder(folder, policy, prompts=prompts, clip=clip, device=device)
     else:
-        measures, told, model, encoder = _of_run(source, policy, db=db)
-    made = calibrate_measures(measures, wanted, source=told, encoder_digest=encoder, model_digest=model)
+        accepted = _of_run(source, policy, db=db)
+    made = calibrate_measures(
+        accepted.measures,
+        wanted,
+        source=accepted.source,
+        encoder_digest=accepted.encoder,
+        model_digest=accepted.model,
+        fields=accepted.fields,
+        group_by=group or (),
+    )
     write_calibration(made, target)
-    print_result({"calibration": target, "n": made.n}, as_json=json, text=f"{describe(made)}\ncalibration: {target}")
+    groups = {"groups": len(made.groups), "backed_off": len(made.backed_off)}
+    text = f"{describe(made)}\ncalibration: {target}"
+    print_result({"calibration": target, "n": made.n, **groups}, as_json=json, text=text)
 
 
-def _of_folder(
-    folder: Path, policy: "Policy", *, prompts: Path | None, clip: str, device: Device
-) -> list[tuple["Measure", ...]]:
+def _of_folder(folder: Path, policy: "Policy", *, prompts: Path | None, clip: str, device: Device) -> _Accepted:
     from qcgen.cli.score import score_paths
+    from qcgen.models.find import resolve_model
 
-    return [one.measures for one in score_paths([folder], policy, prompts=prompts, clip=clip, device=device)]
+    scored = score_paths([folder], policy, prompts=prompts, clip=clip, device=device)
+    encoder = resolve_model(clip).digest if prompts else None
+    measures, fields = [one.measures for one in scored], [one.fields for one in scored]
+    return _Accepted(measures, fields, f"folder {folder.name}", None, encoder)
 
 
-def _of_run(name: str, policy: "Policy", *, db: str) -> tuple[list[tuple["Measure", ...]], str, str | None, str | None]:
-    """Measures, what they are of, and the digests of the model and the encoder behind them."""
+def _of_run(name: str, policy: "Policy", *, db: str) -> _Accepted:
     from qcgen.cli.wiring import find_run, opened
     from qcgen.core.job import JobSpec
     from qcgen.core.types import Outcome, Score
     from qcgen.models.find import resolve_model
+    from qcgen.qc.groups import with_size
 
     versions = {rule.detector: rule.version for rule in policy.rules}
     with opened(db, create=False) as store:
@@ -80,4 +107,5 @@ def _of_run(name: str, policy: "Policy", *, db: str) -> tuple[list[tuple["Measur
     ]
     by_whom = "accepted by people" if looked_at else "accepted by the policy, looked at by nobody"
     encoder = resolve_model(JobSpec.model_validate_json(run.spec_json).qc.clip.model).digest
-    return measures, f"run {run.run_id} of {run.name}, {by_whom}", run.model_digest, encoder
+    fields = [with_size(row.fields, row.width, row.height) for row in taken]
+    return _Accepted(measures, fields, f"run {run.run_id} of {run.name}, {by_whom}", run.model_digest, encoder)

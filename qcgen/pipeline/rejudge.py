@@ -9,6 +9,7 @@ from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Score, Unscored, Verdict
 from qcgen.pipeline.gates import count, judge_gates
+from qcgen.qc.groups import with_size
 from qcgen.qc.judge import judge
 from qcgen.qc.phash import find_duplicates
 from qcgen.qc.policy import Policy
@@ -71,7 +72,8 @@ def _judge(row: Row, policy: Policy, extra: Sequence[Finding] = ()) -> Verdict:
     kept = [
         reason for reason in row.reasons if reason.kind not in _OF_THE_POLICY and reason.kind not in find_detectors()
     ]
-    return judge((*scores, *unscored), policy, extra=(*kept, *extra))
+    fields = with_size(row.fields, row.width, row.height)
+    return judge((*scores, *unscored), policy, extra=(*kept, *extra), fields=fields)
 
 
 def _knows(row: Row, finding: Finding) -> bool:

@@ -42,6 +42,7 @@ from qcgen.pipeline.progress import Progress
 from qcgen.pipeline.rejudge import rejudge_duplicates
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
+from qcgen.qc.groups import with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
 from qcgen.qc.phash import phash
@@ -328,8 +329,8 @@ def _assess(
         measured = inspector.measure(images, [item.prompt for item in items], [item.fields for item in items])
         hashes = phash(images)
     return [
-        (measures, judge(measures, policy, extra=extra), digits)
-        for measures, digits in zip(measured, hashes, strict=True)
+        (measures, judge(measures, policy, extra=extra, fields=with_size(item.fields, *images.shape[:1:-1])), digits)
+        for item, measures, digits in zip(items, measured, hashes, strict=True)
     ]
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Measure, Outcome, Severity, Verdict
+from qcgen.qc.groups import with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
 from qcgen.qc.phash import find_duplicates, phash
@@ -34,7 +35,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the checks say of one file."""
+    """What the checks say of one file; `fields` are the subject's with the picture's size."""
 
     subject: Subject
     measures: tuple[Measure, ...]
@@ -42,6 +43,7 @@ class Scored:
     sha256: str
     pixels_sha256: str
     phash: str | None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
@@ -108,7 +110,7 @@ def score_files(
     hashes = [(str(one.subject.path), one.pixels_sha256, one.phash or "") for one in offered]
     repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
     return [
-        replace(one, verdict=judge(one.measures, policy, extra=(finding,)))
+        replace(one, verdict=judge(one.measures, policy, extra=(finding,), fields=one.fields))
         if (finding := repeated.get(str(one.subject.path)))
         else one
         for one in scored
@@ -132,7 +134,9 @@ def _score_group(subjects: Sequence[Subject], inspector: Inspector, policy: Poli
         measured = inspector.measure(images, [one.prompt for one, _, _ in alike], [one.fields for one, _, _ in alike])
         for (subject, sha256, codes), measures, digits in zip(alike, measured, phash(images), strict=True):
             pixels = hashlib.sha256(f"{tuple(codes.shape)}".encode() + codes.numpy().tobytes()).hexdigest()
-            done[subject.path] = Scored(subject, measures, judge(measures, policy), sha256, pixels, digits)
+            fields = with_size(subject.fields, codes.shape[2], codes.shape[1])
+            verdict = judge(measures, policy, fields=fields)
+            done[subject.path] = Scored(subject, measures, verdict, sha256, pixels, digits, fields)
     return [done[subject.path] for subject in subjects]
 
 

@@ -10,10 +10,16 @@ from collections.abc import Mapping, Sequence
 from scipy.stats import beta
 
 
-def p_value(badness: float, reference: Sequence[float]) -> float:
-    """(1 + number of reference scores at least as bad) / (n + 1); `reference` is sorted upwards."""
+def p_value(badness: float, reference: Sequence[float], *, two_sided: bool = False) -> float:
+    """(1 + number of reference scores at least as bad) / (n + 1); `reference` is sorted upwards.
+
+    Two-sided: twice the smaller of both tails', at most 1; small for what is unusual on either side.
+    """
     n = len(reference)
-    return (1 + n - bisect_left(reference, badness)) / (n + 1)
+    upper = (1 + n - bisect_left(reference, badness)) / (n + 1)
+    if not two_sided:
+        return upper
+    return min(1.0, 2 * min(upper, (1 + bisect_right(reference, badness)) / (n + 1)))
 
 
 def combine(p_values: Mapping[str, float], importance: Mapping[str, float]) -> float:

@@ -4,37 +4,46 @@ from collections.abc import Mapping, Sequence
 
 from qcgen.core.types import Finding, Measure, Outcome, Score, Severity, Unscored, Verdict
 from qcgen.qc.conformal import combine, joint_p_value, p_value
-from qcgen.qc.policy import Policy, Rule
+from qcgen.qc.policy import Level, Policy, Rule
 
 
-def judge(measures: Sequence[Measure], policy: Policy, *, extra: Sequence[Finding] = ()) -> Verdict:
+def judge(
+    measures: Sequence[Measure],
+    policy: Policy,
+    *,
+    extra: Sequence[Finding] = (),
+    fields: Mapping[str, str] | None = None,
+) -> Verdict:
     """The policy's answer for one picture.
 
     A value beyond a ceiling rejects. A detector flags where its p-value brings the joint p to alpha and its value is
     beyond its floor; a flag, or a required score that is missing, asks for a person. `extra` are findings of others
-    (duplicates, non-finite values): `block` rejects, `warn` asks for a person, `info` is listed.
+    (duplicates, non-finite values): `block` rejects, `warn` asks for a person, `info` is listed. `fields` (with
+    `size_px`) choose the picture's group; the evidence of a grouped policy's findings names it.
     """
+    level = policy.level(fields or {})
     by_name = {measure.detector: measure for measure in measures}
-    values = {rule.detector: _value(by_name.get(rule.detector), rule) for rule in policy.rules}
+    values = {rule.detector: _value(by_name.get(rule.detector), rule) for rule in level.rules}
     p_values = {
-        rule.detector: p_value(rule.badness(value), rule.reference)
-        for rule in policy.rules
+        rule.detector: p_value(rule.badness(value), rule.reference, two_sided=rule.two_sided)
+        for rule in level.rules
         if rule.reference is not None and (value := values[rule.detector]) is not None
     }
     found = list(extra)
-    for rule in policy.rules:
+    group = {"level": level.name} if policy.group_by else {}
+    for rule in level.rules:
         value, p = values[rule.detector], p_values.get(rule.detector)
         if value is None:
             found += [_missing(rule, by_name.get(rule.detector))] if rule.required else []
         elif rule.ceiling is not None and rule.beyond(value, rule.ceiling):
-            found.append(_finding(rule, Severity.BLOCK, value, rule.ceiling, p))
-        elif p is not None and _flags(rule, value, p, policy):
-            found.append(_finding(rule, Severity.WARN, value, _limit(rule), p))
-    statistic = combine(p_values, {rule.detector: rule.importance for rule in policy.rules})
+            found.append(_finding(rule, Severity.BLOCK, value, rule.ceiling, p, group))
+        elif p is not None and _flags(rule, value, p, level, policy.alpha):
+            found.append(_finding(rule, Severity.WARN, value, _limit(rule, value), p, group))
+    statistic = combine(p_values, {rule.detector: rule.importance for rule in level.rules})
     return Verdict(
         outcome=_outcome(found),
         reasons=tuple(sorted(found, key=_order)),
-        joint_p=joint_p_value(statistic, policy.joint) if p_values else None,
+        joint_p=joint_p_value(statistic, level.joint) if p_values else None,
         policy_sha256=policy.sha256,
     )
 
@@ -44,13 +53,27 @@ def _value(measure: Measure | None, rule: Rule) -> float | None:
     return measure.value if isinstance(measure, Score) and measure.version == rule.version else None
 
 
-def _flags(rule: Rule, value: float, p: float, policy: Policy) -> bool:
-    rare = joint_p_value(p / rule.importance, policy.joint) <= policy.alpha
-    return rare and (rule.floor is None or rule.beyond(value, rule.floor))
+def _flags(rule: Rule, value: float, p: float, level: Level, alpha: float) -> bool:
+    if joint_p_value(p / rule.importance, level.joint) > alpha:
+        return False
+    if _too_good(rule, value):
+        return rule.other_floor is None or rule.badness(value) < rule.badness(rule.other_floor)
+    return rule.floor is None or rule.beyond(value, rule.floor)
 
 
-def _limit(rule: Rule) -> float | None:
-    """The stricter of floor and calibrated limit: what the value had to stay within."""
+def _too_good(rule: Rule, value: float) -> bool:
+    """Whether it is the good side on which a two-sided rule finds the value unusual."""
+    if not rule.two_sided or rule.reference is None:
+        return False
+    bad_side = p_value(rule.badness(value), rule.reference)
+    return p_value(rule.badness(value), rule.reference, two_sided=True) < min(1.0, 2 * bad_side)
+
+
+def _limit(rule: Rule, value: float) -> float | None:
+    """The stricter of floor and calibrated limit on the value's side: what it had to stay within."""
+    if _too_good(rule, value):
+        limits = [limit for limit in (rule.other_floor, rule.other_limit) if limit is not None]
+        return min(limits, key=rule.badness, default=None)
     limits = [limit for limit in (rule.floor, rule.limit) if limit is not None]
     return max(limits, key=rule.badness, default=None)
 
@@ -70,8 +93,11 @@ def _order(finding: Finding) -> tuple[int, float, str]:
     return _RANK[finding.severity], float(finding.evidence.get("p", 0.0)), finding.kind
 
 
-def _finding(rule: Rule, severity: Severity, value: float, limit: float | None, p: float | None) -> Finding:
-    side = "below" if rule.higher_is_better else "above"
+def _finding(
+    rule: Rule, severity: Severity, value: float, limit: float | None, p: float | None, group: Mapping[str, str]
+) -> Finding:
+    good_side = severity is Severity.WARN and _too_good(rule, value)
+    side = "below" if rule.higher_is_better != good_side else "above"
     bound = "hard limit" if severity is Severity.BLOCK else "limit"
     chance = "" if p is None else f", p {p:.4f}"
     return Finding(
@@ -80,7 +106,7 @@ def _finding(rule: Rule, severity: Severity, value: float, limit: float | None, 
         message=f"{rule.detector} {value:.4g} {rule.unit}: {side} the {bound} {_text(limit)}{chance}.",
         value=value,
         threshold=limit,
-        evidence={} if p is None else {"p": f"{p:.6f}"},
+        evidence={} if p is None else {"p": f"{p:.6f}", **group},
     )
 
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 
@@ -23,12 +23,24 @@ class DetectorRule(_Frozen):
         floor: just noticeable; a flag needs a value beyond it, however rare the value is.
         ceiling: hard limit; a value beyond it rejects, calibrated or not.
         required: without a value the picture goes to a person.
+        two_sided: flags the unusually good too, by p on both sides; floor and ceiling hold for the bad side alone.
+        other_floor: just noticeable on the good side of a two-sided rule.
     """
 
     importance: FiniteFloat = Field(1.0, ge=0)
     floor: FiniteFloat | None = None
     ceiling: FiniteFloat | None = None
     required: bool = False
+    two_sided: bool = False
+    other_floor: FiniteFloat | None = None
+
+    @model_validator(mode="after")
+    def _other_side(self) -> "DetectorRule":
+        if self.other_floor is not None and not self.two_sided:
+            raise ValueError(
+                f"other_floor is for two-sided rules (got {self.other_floor:g}). Cure: two_sided: true, or leave it out"
+            )
+        return self
 
 
 class Profile(_Frozen):
@@ -48,6 +60,23 @@ class Reference(_Frozen):
     version: int
     importance: FiniteFloat = Field(gt=0)
     scores: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
+    two_sided: bool = False
+
+
+class GroupReference(_Frozen):
+    """What stands in for the whole reference in one group of pictures (`groups.py` says by which rule).
+
+    Attributes:
+        values: of the calibration's `group_by`, as many as the group's level has.
+        n: pictures, both halves.
+        scores: by detector, sorted upwards; detectors that are not in it keep the whole reference's.
+        joint: the min-p statistics of the group's own second half.
+    """
+
+    values: Annotated[tuple[str, ...], Field(min_length=1)]
+    n: int
+    scores: Mapping[str, Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]]
+    joint: tuple[FiniteFloat, ...]
 
 
 class Calibration(_Frozen):
@@ -57,6 +86,8 @@ class Calibration(_Frozen):
         n: pictures in the reference, both halves.
         encoder_digest, model_digest: what the scores depend on besides the detectors; None where not involved.
         uncalibrated: detectors of the profile that had too few scores, with how many.
+        group_by: item fields (or `size_px`) that make groups, coarsest first; `groups` have limits of their own.
+        backed_off: groups that had too few pictures for that, with how many.
     """
 
     version: Literal[1]
@@ -72,6 +103,9 @@ class Calibration(_Frozen):
     uncalibrated: Mapping[str, int]
     detectors: Mapping[str, Reference]
     joint: tuple[FiniteFloat, ...]
+    group_by: tuple[str, ...] = ()
+    groups: tuple[GroupReference, ...] = ()
+    backed_off: Mapping[str, int] = {}
 
 
 _File = TypeVar("_File", Profile, Calibration)
