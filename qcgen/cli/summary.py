@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from qcgen.cli.console import plain
+from qcgen.core.batchcaps import describe_caps
 from qcgen.core.store import Store
 from qcgen.core.types import Row, RunInfo
 
@@ -59,8 +60,11 @@ def summary_text(summary: Mapping[str, object]) -> str:
         counts,
         f"{seconds:.1f} s, {rate} images/s",
     ]
-    gates = summary["gates"]
+    gates, environment = summary["gates"], summary["environment"]
     assert isinstance(gates, list)
+    assert isinstance(environment, Mapping)
+    short = describe_caps(environment)
+    lines += [short] if short else []
     lines += [
         f"{'RED' if gate['severity'] == 'block' else gate['severity']} gate {gate['kind']}: {gate['message']}"
         for gate in gates

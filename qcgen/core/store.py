@@ -44,6 +44,10 @@ class Store(Protocol):
         report: str | None,
     ) -> RunInfo: ...
 
+    def note(self, run_id: str, action: str, facts: dict[str, str]) -> None:
+        """Add facts to the run's environment, and tell of them in the hash chain."""
+        ...
+
     def audit(self, run_id: str, action: str, body: dict[str, str]) -> None:
         """Append one event to the hash chain."""
         ...

@@ -20,6 +20,8 @@ PROMPTS_PER_CALL = 64
 _AUTO_LARGEST = 64
 _AUTO_CPU_PIXELS = 64 * 128**2
 
+Lowered = Callable[[str, int, int], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -46,14 +48,23 @@ class Generator:
         batch_size: pictures per call, or "auto" (64; on the CPU as many as make a megapixel).
         exact: pad every batch to `batch_size` and let full memory fail the job, so that the same machine gives the
             same bytes.
+        lowered: told, once for each, of a stage, the batch that did not fit there, and the one that is tried from then
+            on.
     """
 
     def __init__(
-        self, student: Student, *, batch_size: int | str = "auto", exact: bool = False, clock: Clock | None = None
+        self,
+        student: Student,
+        *,
+        batch_size: int | str = "auto",
+        exact: bool = False,
+        clock: Clock | None = None,
+        lowered: Lowered | None = None,
     ) -> None:
         self.student = student
         self.exact = exact
         self.clock = clock or Clock()
+        self._lowered = lowered
         self._wanted = batch_size
         self._caps: dict[str, int] = {}
         self._conditions: dict[str, Tensor] = {}
@@ -116,7 +127,7 @@ class Generator:
             part = [_pad(value[done : done + size], self._shape(stage, size)) for value in inputs]
             output = _try_call(self._spread, network, part)
             if output is None:
-                self._caps[stage] = self._next_rung(stage, len(part[0]))
+                self._lower(stage, len(part[0]))
                 continue
             outputs.append(output[:size])
             done += size
@@ -129,6 +140,11 @@ class Generator:
             return max(whole, size)
         fitting = [rung for rung in LADDER if size <= rung <= min(whole, self._caps.get(stage, whole))]
         return fitting[-1] if fitting else min(whole, self._caps.get(stage, whole))
+
+    def _lower(self, stage: str, failed: int) -> None:
+        cap = self._caps[stage] = self._next_rung(stage, failed)
+        if self._lowered is not None:
+            self._lowered(stage, failed, cap)
 
     def _next_rung(self, stage: str, failed: int) -> int:
         if self.exact:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from qcgen.core.batchcaps import cap_key, describe_cap
 from qcgen.core.clock import Clock
 from qcgen.core.errors import IntegrityError, QcgenError
 from qcgen.core.expand import Expansion
@@ -119,6 +120,7 @@ def run_job(
             precise=precise,
             stop=stop,
             tell=progress,
+            say=say,
         )
         return runner.run(policy=policy, encoder=encoder, report=report)
 
@@ -138,9 +140,11 @@ class _Runner:
         precise: Callable[[], Student] | None,
         stop: Stop,
         tell: Tell | None,
+        say: Callable[[str], None],
     ) -> None:
         self.job, self.run_info, self.identity, self.expansion, self.store = job, run, identity, expansion, store
-        self.student, self.precise, self.stop, self.tell = student, precise, stop, tell
+        self.student, self.precise, self.stop, self.tell, self.say = student, precise, stop, tell, say
+        self.caps: dict[str, int] = {}
         self.folder = Path(run.out_dir)
         self.clock = Clock()
         self.started = time.perf_counter()
@@ -158,6 +162,7 @@ class _Runner:
             if stored.status == "complete" and self._all_done():
                 return self._report(stored, report)
         base = self.store.start_run(self.run_info, self.shards)
+        self.caps = {key: int(value) for key, value in base.environment.items() if key.startswith(cap_key(""))}
         self._say(replace(self.told, done=self._count_done()))
         try:
             if not self._all_done():
@@ -199,7 +204,7 @@ class _Runner:
         )
         worker = ShardWorker(
             expansion=self.expansion,
-            generator=self._generator(self.student),
+            generator=self._generator(self.student, ""),
             precise=self._precise_generator(),
             assess=partial(_assess, Inspector(policy, encoder, self.expansion.vocabulary), policy),
             files=files,
@@ -219,16 +224,30 @@ class _Runner:
         finally:
             files.close()
 
-    def _generator(self, student: Student) -> Generator:
+    def _generator(self, student: Student, what: str) -> Generator:
         engine = self.job.engine
-        return Generator(student, batch_size=engine.batch_size, exact=engine.exact, clock=self.clock)
+        return Generator(
+            student,
+            batch_size=engine.batch_size,
+            exact=engine.exact,
+            clock=self.clock,
+            lowered=partial(self._lowered, what),
+        )
+
+    def _lowered(self, what: str, stage: str, failed: int, cap: int) -> None:
+        """Say it, and keep the smallest batch of all starts in the run's record."""
+        self.say(describe_cap(what + stage, failed=failed, cap=cap))
+        key = cap_key(what + stage)
+        if cap < self.caps.get(key, failed):
+            self.caps[key] = cap
+            self.store.note(self.run_info.run_id, "run.memory", {key: str(cap)})
 
     def _precise_generator(self) -> Callable[[], Generator]:
         kept: list[Generator] = []
 
         def load() -> Generator:
             if not kept:
-                kept.append(self._generator(self.precise() if self.precise else self.student))
+                kept.append(self._generator(self.precise() if self.precise else self.student, "float32 "))
             return kept[0]
 
         return load

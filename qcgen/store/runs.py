@@ -1,6 +1,6 @@
 """Runs and shards as rows: start, lease, reopen, finish, find."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
 
@@ -109,6 +109,14 @@ def reopen(connection: Connection, run_id: str, number: int) -> str | None:
         .values(state="open", owner=None, lease_until=None, files_sha256=None, token=shard.c.token + 1)
     )
     return None if before.files_sha256 is None else str(before.files_sha256)
+
+
+def note(connection: Connection, run_id: str, facts: Mapping[str, str]) -> None:
+    """Add facts to a run's environment; a name that is there gets the new value."""
+    seq = number_of(connection, run_id)
+    known = connection.execute(select(run.c.environment).where(run.c.seq == seq).with_for_update()).scalar_one()
+    told = to_json({**texts_from_json(known), **facts})
+    connection.execute(update(run).where(run.c.seq == seq).values(environment=told))
 
 
 def done(connection: Connection, run_id: str) -> frozenset[int]:

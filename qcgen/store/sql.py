@@ -143,6 +143,11 @@ class SqlStore:
             self._append(connection, "run.finish", run_id, {"status": status})
             return _present(connection, run_id)
 
+    def note(self, run_id: str, action: str, facts: dict[str, str]) -> None:
+        with self.database.write() as connection:
+            runs.note(connection, run_id, facts)
+            self._append(connection, action, run_id, facts)
+
     def audit(self, run_id: str, action: str, body: dict[str, str]) -> None:
         with self.database.write() as connection:
             self._append(connection, action, run_id, body)

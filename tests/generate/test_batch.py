@@ -73,6 +73,16 @@ def test_full_memory_goes_down_the_ladder_and_is_remembered() -> None:
     assert (images.int() - make_all(Generator(ToyStudent(TOY), batch_size=32), items).int()).abs().max() <= 1
 
 
+def test_each_smaller_batch_is_told_once() -> None:
+    told: list[tuple[str, int, int]] = []
+    generator = Generator(
+        ToyStudent(TOY, memory=6), batch_size=16, lowered=lambda stage, failed, cap: told.append((stage, failed, cap))
+    )
+    make_all(generator, make_items(40))
+    steps = [(16, 8), (8, 4)]
+    assert told == [(stage, *step) for stage in ("generate", "decode") for step in steps]
+
+
 def test_memory_for_not_even_one_picture_is_named_with_a_cure() -> None:
     with pytest.raises(PrerequisiteError, match="one picture does not fit at generate"):
         make_all(Generator(ToyStudent(TOY, memory=0), batch_size=4), make_items(4))

@@ -10,7 +10,9 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from sqlalchemy import select
 
+from qcgen.cli.summary import read_summary, summary_text
 from qcgen.core.errors import IntegrityError, PausedError, SpecError
 from qcgen.core.expand import expand
 from qcgen.core.job import JobSpec
@@ -18,6 +20,7 @@ from qcgen.core.types import Outcome, Produced, Row, RunInfo, Severity, Shard
 from qcgen.models.families.toy import ToyStudent
 from qcgen.pipeline.progress import Progress
 from qcgen.pipeline.retry import HEALED, NON_FINITE
+from qcgen.store.schema import audit_event
 from qcgen.store.sql import SqlStore, open_store
 from tests.pipeline.toyjob import make_job, run_toy
 
@@ -251,6 +254,35 @@ def test_a_shard_that_another_runner_took_over_ends_the_run_and_counts_for_nothi
     assert run.status == "failed"
     assert store.done_shards(run.run_id) == {0, 1}
     assert files_in(tmp_path / "out") == {row.relpath for row in store.rows(run.run_id, every_attempt=True)}
+
+
+def test_batches_that_memory_made_smaller_are_said_and_kept_in_the_runs_record(store: SqlStore, tmp_path: Path) -> None:
+    job, said = make_job(tmp_path / "out"), list[str]()
+
+    def short() -> ToyStudent:
+        return ToyStudent(ToyStudent.reference(job.model), memory=3)
+
+    def stop(progress: Progress) -> None:
+        if progress.done:
+            raise PausedError("planted")
+
+    torch.set_num_threads(1)
+    with pytest.raises(PausedError, match="planted"):
+        run_toy(job, store, student=short(), progress=stop, say=said.append)
+    assert len(said) == 4, "4 and then 2 pictures, where latents are made and where they are decoded"
+    assert "memory: batches at generate must be smaller to fit (got 8): 4 from now on. Single pixels may" in said[0]
+    assert "engine.batch_size: 4 with engine.exact: true" in said[0]
+    # The second start has memory enough; what the first one drew stays drawn so.
+    run = run_toy(job, store, say=said.append)
+    assert len(said) == 4
+    caps = {"batch_cap_decode": "2", "batch_cap_generate": "2"}
+    assert {key: run.environment[key] for key in caps} == caps
+    assert "Memory made batches smaller (decode 2, generate 2)" in summary_text(read_summary(store, run))
+    with store.database.read() as connection:
+        told = (
+            connection.execute(select(audit_event.c.body).where(audit_event.c.action == "run.memory")).scalars().all()
+        )
+    assert [json.loads(body) for body in told] == [{key: cap} for key in reversed(caps) for cap in ("4", "2")]
 
 
 def test_error_in_the_middle_leaves_no_file_of_the_open_shard(store: SqlStore, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def run_toy(
     precise: Callable[[], ToyStudent] | None = None,
     report: Callable[[RunInfo], Path] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    say: Callable[[str], None] = print,
     limit: int | None = None,
 ) -> RunInfo:
     """Run the job with the real store and the real checks, without a CLIP."""
@@ -83,6 +84,7 @@ def run_toy(
         policy=load_policy(job.qc.profile),
         report=report,
         progress=progress,
+        say=say,
         precise=precise,
         limit=limit,
     )

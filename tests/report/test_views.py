@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qcgen.core.batchcaps import cap_key
 from qcgen.core.errors import QcgenError
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
 from qcgen.report import svg
@@ -60,6 +61,14 @@ def test_view_renders_any_size_of_run(view: View, items: int) -> None:
     assert len(names) == len(set(names))
     for table in section.tables():
         assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_batches_that_memory_made_smaller_are_told_with_what_it_means() -> None:
+    (reproduce,) = (view for view in VIEWS if view.name == "reproduce")
+    short = synthetic.make_run(4, environment={"device": "cpu", cap_key("decode"): "16", cap_key("generate"): "32"})
+    lead = reproduce.build(see(short, [])).lead
+    assert "Memory made batches smaller (decode 16, generate 32). Single pixels may differ" in lead
+    assert "Memory" not in reproduce.build(see(synthetic.make_run(4), [])).lead
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)

@@ -113,6 +113,14 @@ def test_finishing_keeps_seconds_gates_and_report(store: SqlStore) -> None:
     assert store.run("run-1") == done
 
 
+def test_a_note_adds_to_the_environment_and_stays_over_another_start(store: SqlStore) -> None:
+    store.start_run(run_info(), shards(8, 4))
+    store.note("run-1", "run.memory", {"batch_cap_decode": "8"})
+    store.note("run-1", "run.memory", {"batch_cap_decode": "4"})
+    again = store.start_run(run_info(), shards(8, 4))
+    assert again.environment == {**run_info().environment, "batch_cap_decode": "4"}
+
+
 def test_runs_are_found_by_id_prefix_and_name_newest_first(store: SqlStore) -> None:
     for run_id, name in (("aa11", "nightly"), ("aa22", "nightly"), ("bb11", "weekly")):
         store.start_run(run_info(run_id, name=name), shards(4, 4))

@@ -4,6 +4,7 @@ import json
 import shlex
 from typing import ClassVar
 
+from qcgen.core.batchcaps import describe_caps
 from qcgen.report import words
 from qcgen.report.protocol import Block, Code, Column, Facts, Number, Section, Table
 from qcgen.report.runview import RunView
@@ -46,5 +47,6 @@ class Reproduce:
             )
         if view.spec:
             blocks.append(Code("Job as it ran", json.dumps(view.spec, indent=2, ensure_ascii=False), folded=True))
-        lead = "The same job, model digest and environment give the same seeds and the same noise for every image."
+        same = "The same job, model digest and environment give the same seeds and the same noise for every image."
+        lead = f"{same} {describe_caps(run.environment)}".rstrip()
         return Section("reproduce", "How to reproduce", lead, tuple(blocks))
