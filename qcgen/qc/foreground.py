@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from qcgen.qc.colour import NAMES, name_codes, to_lab
+from qcgen.qc.planes import Planes
 
 _SIDE = 32
 _CLUSTERS = 5
@@ -39,12 +40,12 @@ class Clusters:
         return self.lab[torch.arange(len(self.lab)), self.chosen]
 
 
-def find_clusters(images: UInt8[Tensor, "b 3 h w"]) -> Clusters:
+def find_clusters(planes: Planes) -> Clusters:
     """k-means with a farthest-point start: no random numbers, and each picture on its own.
 
     Runs in float64 on the CPU so that ties fall the same way for any batch size and device.
     """
-    small = F.interpolate(images.cpu().double() / 255, size=(_SIDE, _SIDE), mode="area")
+    small = planes.area(_SIDE).cpu().double() / 255
     lab = to_lab(small.permute(0, 2, 3, 1)).flatten(1, 2)
     channels = [channel.contiguous() for channel in lab.unbind(-1)]
     centres = _farthest_points(lab)
@@ -63,7 +64,7 @@ def find_clusters(images: UInt8[Tensor, "b 3 h w"]) -> Clusters:
 
 def name_colours(images: UInt8[Tensor, "b 3 h w"]) -> list[str]:
     """The name of each picture's dominant garment colour."""
-    return [NAMES[i] for i in name_codes(find_clusters(images).colour()).tolist()]
+    return [NAMES[i] for i in name_codes(find_clusters(Planes(images)).colour()).tolist()]
 
 
 def _farthest_points(lab: Float[Tensor, "b n 3"]) -> Float[Tensor, "b k 3"]:

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol
 
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from qcgen.models.protocol import ImageTextEncoder
+from qcgen.qc.foreground import Clusters, find_clusters
+from qcgen.qc.planes import Planes
+
+
+@dataclass(frozen=True, slots=True)
+class TileLines:
+    """Where a decoder that works in tiles put two side by side: the first row and column of every tile but the first."""
+
+    rows: tuple[int, ...] = ()
+    columns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,9 @@ class Batch:
         fields: the row of the items table, one a picture (`product`, `colour` where the job has them).
         encoder: the CLIP of the job's profile, or None.
         vocabulary: for each field name, every value the catalogue uses (the classes of zero-shot tests).
+        background: the ground that the profile wants behind the product, RGB in codes.
+        tile_lines: None where the pictures were decoded whole, or nobody knows.
+        accepted: the encoder's unit vectors of pictures that people accepted, or None.
     """
 
     images: UInt8[Tensor, "b 3 h w"]
@@ -29,6 +41,9 @@ class Batch:
     fields: Sequence[Mapping[str, str]]
     encoder: ImageTextEncoder | None = None
     vocabulary: Mapping[str, Sequence[str]] | None = None
+    background: tuple[int, int, int] = (255, 255, 255)
+    tile_lines: TileLines | None = None
+    accepted: Float[Tensor, "n d"] | None = None
 
     @cached_property
     def rgb(self) -> Float[Tensor, "b 3 h w"]:
@@ -36,10 +51,19 @@ class Batch:
         return self.images.float() / 255
 
     @cached_property
+    def planes(self) -> Planes:
+        """Everything that is derived from the pixels alone."""
+        return Planes(self.images)
+
+    @cached_property
     def luma(self) -> Float[Tensor, "b h w"]:
         """Rec. 601 luma in codes, 0..255."""
-        weights = torch.tensor([0.299, 0.587, 0.114], device=self.images.device)
-        return torch.einsum("bchw,c->bhw", self.images.float(), weights)
+        return self.planes.luma
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        """The garment and its colour."""
+        return find_clusters(self.planes)
 
     @cached_property
     def clip(self) -> Float[Tensor, "b d"] | None:

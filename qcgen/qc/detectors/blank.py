@@ -16,5 +16,7 @@ class Blank:
     higher_is_better: ClassVar[bool] = False
 
     def score(self, batch: Batch) -> Scores:
-        variance = batch.luma.double().flatten(1).var(1, correction=0)
+        # A row's sum is small enough for float32; sums of rows are not.
+        mean = batch.luma.mean(2).double().mean(1)
+        variance = (batch.luma - mean.float()[:, None, None]).square_().mean(2).double().mean(1)
         return scored(-variance.clamp(min=1e-4).log10(), self.range)

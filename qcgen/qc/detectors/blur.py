@@ -5,13 +5,11 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
+from qcgen.qc.planes import SMOOTH_RADIUS, gradient_length
 from qcgen.qc.protocol import Batch, Scores
-from qcgen.qc.scores import scored, short_side, unscored
+from qcgen.qc.scores import kth_largest, scored, short_side, unscored
 
-_SIGMA = 1.5
-_RADIUS = 4
 _STRONGEST = 0.01
 _FAINT_CODES = 2.0
 
@@ -29,29 +27,22 @@ class Blur:
     higher_is_better: ClassVar[bool] = False
 
     def score(self, batch: Batch) -> Scores:
-        if short_side(batch) < 2 * _RADIUS + 2:
+        if short_side(batch) < 2 * SMOOTH_RADIUS + 2:
             return unscored(batch, "too_small")
-        before = _gradient(batch.luma).flatten(1)
-        after = _gradient(_smooth(batch.luma)).flatten(1)
+        before = batch.planes.gradient.flatten(1)
+        after = gradient_length(batch.planes.smooth).flatten(1)
         count = max(1, round(_STRONGEST * before.shape[1]))
-        least = before.topk(count, dim=1).values[:, -1:].clamp(min=_FAINT_CODES)
-        # All ties with the last one count, so that the choice does not hang on the order of pixels.
-        strong = (before >= least).double()
-        # A blurred edge moves its maximum by a pixel or so; the ratio of means is steadier than the mean of ratios.
-        ratio = (after * strong).sum(1) / (before * strong).sum(1).clamp(min=1e-6)
-        return scored(ratio, self.range, no_edges=strong.sum(1) == 0)
+        ratios = [_ratio(before[i], after[i], count) for i in range(len(before))]
+        values = torch.stack(ratios)
+        return scored(values.clamp(min=0), self.range, no_edges=values < 0)
 
 
-def _gradient(luma: Float[Tensor, "b h w"]) -> Float[Tensor, "b hh ww"]:
-    across = luma[:, 1:, 1:] - luma[:, 1:, :-1]
-    down = luma[:, 1:, 1:] - luma[:, :-1, 1:]
-    return torch.hypot(across, down)
-
-
-def _smooth(luma: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
-    axis = torch.arange(-_RADIUS, _RADIUS + 1, device=luma.device, dtype=luma.dtype)
-    kernel = torch.exp(-(axis**2) / (2 * _SIGMA**2))
-    kernel = kernel / kernel.sum()
-    padded = F.pad(luma[:, None], (_RADIUS,) * 4, mode="replicate")
-    rows = F.conv2d(padded, kernel.view(1, 1, 1, -1))
-    return F.conv2d(rows, kernel.view(1, 1, -1, 1))[:, 0]
+def _ratio(before: Float[Tensor, " n"], after: Float[Tensor, " n"], count: int) -> Float[Tensor, ""]:
+    """Of one picture; -1 without edges."""
+    least = kth_largest(before, count).clamp(min=_FAINT_CODES)
+    # All ties with the last one count, so that the choice does not hang on the order of pixels.
+    strong = torch.nonzero(before >= least)[:, 0]
+    if not len(strong):
+        return before.new_tensor(-1.0, dtype=torch.float64)
+    # A blurred edge moves its maximum by a pixel or so; the ratio of means is steadier than the mean of ratios.
+    return after[strong].double().sum() / before[strong].double().sum().clamp(min=1e-6)

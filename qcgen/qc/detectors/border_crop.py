@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import torch
 
-from qcgen.qc.foreground import find_clusters
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -26,6 +25,6 @@ class BorderCrop:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < _SMALLEST:
             return unscored(batch, "too_small")
-        clusters = find_clusters(batch.images)
+        clusters = batch.clusters
         rows = torch.arange(len(batch.images))
         return scored(clusters.frame[rows, clusters.chosen], self.range)

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import torch
-from torch.nn import functional as F
 
 from qcgen.qc.colour import to_lab
 from qcgen.qc.protocol import Batch, Scores
@@ -32,7 +31,7 @@ class ColourCast:
         if short_side(batch) < 8:
             return unscored(batch, "too_small")
         side = min(_SIDE, short_side(batch))
-        small = F.interpolate(batch.images.double() / 255, size=(side, side), mode="area")
+        small = batch.planes.area(side).double() / 255
         light, a, b = to_lab(small.permute(0, 2, 3, 1)).flatten(1, 2).unbind(-1)
         lit = (light > _DARKEST) & (light < _LIGHTEST)
         energy = torch.where(lit, (a**2 + b**2) / (2 * _GREYISH**2), torch.inf)

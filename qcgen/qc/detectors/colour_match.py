@@ -5,7 +5,6 @@ from typing import ClassVar
 import torch
 
 from qcgen.qc.colour import NAMES, distance_to_names, known_name
-from qcgen.qc.foreground import find_clusters
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import short_side, unscored, with_reasons
 
@@ -31,7 +30,7 @@ class ColourMatch:
             return unscored(batch, "too_small")
         asked = [fields.get("colour") for fields in batch.fields]
         names = [known_name(text) for text in asked]
-        clusters = find_clusters(batch.images)
+        clusters = batch.clusters
         rows = torch.arange(len(names))
         scarce = (clusters.middle[rows, clusters.chosen] < _SCARCE).tolist()
         values = distance_to_names(clusters.colour(), [name or NAMES[0] for name in names])

@@ -1,13 +1,10 @@
 """Grain, measured where the picture is flattest."""
 
-import math
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
-from torch.nn import functional as F
 
+from qcgen.qc.planes import IMMERKAER, tile_means
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -35,19 +32,13 @@ class Noise:
         tile = 16 if short_side(batch) >= 96 else 4
         if short_side(batch) < 4 * tile + 2:
             return unscored(batch, "too_small")
-        sigma = F.avg_pool2d(residual_sigma(batch.luma)[:, None], tile)[:, 0].flatten(1)
-        clipped = ((batch.luma < 1) | (batch.luma > 254)).float()[:, None, 1:-1, 1:-1]
-        usable = F.avg_pool2d(clipped, tile)[:, 0].flatten(1) <= _CLIPPED_SHARE
+        sigma = IMMERKAER * tile_means(batch.planes.residual, tile).flatten(1)
+        inner = batch.luma[:, 1:-1, 1:-1]
+        clipped = ((inner < 1) | (inner > 254)).float()
+        usable = tile_means(clipped, tile).flatten(1) <= _CLIPPED_SHARE
         ordered = torch.where(usable, sigma, torch.inf).sort(dim=1).values
         count = usable.sum(1)
         at = ((count - 1).clamp(min=0) * _QUANTILE).long()
         values = ordered.gather(1, at[:, None])[:, 0]
         few = count < _FEWEST_TILES * usable.shape[1]
         return scored(torch.where(few, 0.0, values), self.range, saturated=few)
-
-
-def residual_sigma(luma: Float[Tensor, "b h w"]) -> Float[Tensor, "b hh ww"]:
-    """Pixelwise terms whose mean is Immerkaer's estimate of the noise sigma."""
-    mask = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]], device=luma.device, dtype=luma.dtype)
-    response = F.conv2d(luma[:, None], mask[None, None])[:, 0]
-    return response.abs() * math.sqrt(math.pi / 2) / 6
