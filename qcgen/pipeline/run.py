@@ -213,7 +213,14 @@ class _Runner:
 
     def _generator(self, student: Student) -> Generator:
         engine = self.job.engine
-        return Generator(student, batch_size=engine.batch_size, exact=engine.exact, clock=self.clock)
+        return Generator(
+            student,
+            batch_size=engine.batch_size,
+            exact=engine.exact,
+            # On CUDA, the only place where `auto` compiles, nothing is spread anyhow.
+            spread=engine.compile != "on",
+            clock=self.clock,
+        )
 
     def _precise_generator(self) -> Callable[[], Generator]:
         kept: list[Generator] = []
