@@ -108,6 +108,11 @@ class Networks:
         self._whole.load_state_dict(state)
         return cast(Teacher, self._whole.to(self.device))
 
+    def put_away(self) -> None:
+        """Free the device of what `whole_student` put there."""
+        if self._whole is not None:
+            self._whole.to("cpu")
+
     def generate(
         self, student: Teacher, noise: Float[Tensor, "b c h w"], cond: Float[Tensor, "b k d"]
     ) -> Float[Tensor, "b c h w"]:
@@ -177,7 +182,7 @@ class Networks:
 
     def state_dict(self) -> dict[str, object]:
         """Whole tensors, also of sharded networks: at the first process then, and every process must ask."""
-        state = {
+        state: dict[str, object] = {
             **{name: self._weights(name) for name in TRAINED},
             "averaged": self.averaged.state_dict(),
             **{f"{name}_optimiser": optimiser.state_dict() for name, optimiser in self.optimisers.items()},

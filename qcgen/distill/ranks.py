@@ -90,7 +90,7 @@ class Ranks:
             return value
         held = [value]
         with _answered():
-            distributed.broadcast_object_list(held, src=0)
+            distributed.broadcast_object_list(held, src=0, device=torch.device("cpu"))
         return held[0]
 
     def barrier(self) -> None:

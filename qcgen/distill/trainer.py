@@ -260,6 +260,7 @@ class Trainer:
             student = self.networks.whole_student()
             if evaluate is not None and self.ranks.first:
                 numbers = evaluate(lambda noise, cond: self.networks.generate(student, noise, cond))
+            self.networks.put_away()
             numbers = self.ranks.told(numbers)
         measured = Measured(self.step, numbers["distance"], numbers["error"], numbers.get("recall"))
         best = self.guard.measured(measured)
@@ -299,6 +300,8 @@ class Trainer:
         self.save(mark=self.mark + 1, rotate=False)
 
     def _outcome(self) -> Outcome:
+        # What the first process has just written is read by all.
+        self.ranks.barrier()
         best = best_of(self.guard.evaluations)
         step = self.step
         kept = None if best is None else self._best_students.load(best.step)

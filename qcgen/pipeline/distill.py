@@ -341,10 +341,10 @@ def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet, world: in
         )
     elif spec.optim.batch % (world * spec.optim.accumulate):
         whole = world * spec.optim.accumulate
-        less, more = (whole * max(1, spec.optim.batch // whole + up) for up in (0, 1))
+        less = whole * max(1, spec.optim.batch // whole)
         problems.append(
             f"optim.batch: must be a multiple of processes times optim.accumulate, {world} x {spec.optim.accumulate} "
-            f"(got {spec.optim.batch}). Cure: {less} or {more}, or another --nproc_per_node."
+            f"(got {spec.optim.batch}). Cure: {less} or {less + whole}, or another --nproc_per_node."
         )
     if spec.optim.sharding == "full" and world == 1:
         problems.append(

@@ -24,7 +24,11 @@ from tests.train.tinyfamilies import tiny_family
 # Both gradients of a student's step, a probe with its own, accumulation, and features of a network that learns.
 KINDS: dict[str, dict[str, object]] = {
     "plain": {"gan": {"start": 0.0, "weight": 0.05}},
-    "fake": {"gan": {"start": 0.0, "weight": 0.05, "features": "fake"}, "accumulate": 2, "gradient_checkpointing": True},
+    "fake": {
+        "gan": {"start": 0.0, "weight": 0.05, "features": "fake"},
+        "accumulate": 2,
+        "gradient_checkpointing": True,
+    },
 }
 
 
