@@ -20,11 +20,12 @@ def train(job: Job, json: Json = False) -> None:
     """
     from pydantic import TypeAdapter
 
-    from qcgen.cli.wiring import prepare_torch
+    from qcgen.cli.wiring import prepare_torch, refuse_several
     from qcgen.core.spec import load_yaml
     from qcgen.core.trainspec import TrainSpec
     from qcgen.pipeline.train import run_training
 
+    refuse_several("qcgen train")
     prepare_torch()
     spec = load_yaml(job, TypeAdapter(TrainSpec))
     measured = run_training(spec, say=_say)

@@ -22,6 +22,7 @@ from qcgen.distill.sharding import (
     mesh_of,
     parts_of_moments,
     parts_of_state,
+    put_apart,
     shard,
     whole_of,
 )
@@ -153,6 +154,7 @@ class Networks:
             nn.utils.clip_grads_with_norm_(parameters, self.spec.optim.clip_norm, clipped)
             self.optimisers[name].step()
             self.optimisers[name].zero_grad(set_to_none=True)
+            put_apart(self._modules[name])
         return norm.item()
 
     def average(self) -> None:
@@ -232,6 +234,7 @@ class Networks:
         if self._adapted(name):
             load_trained(self._modules[name], weights)
         elif self.spec.optim.sharding == "full":
+            put_apart(self._modules[name])
             self._modules[name].load_state_dict(parts_of_state(self._modules[name], weights))
         else:
             self._modules[name].load_state_dict(weights)

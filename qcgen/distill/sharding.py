@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from qcgen.core.errors import SpecError
@@ -33,10 +33,19 @@ def shard(network: nn.Module, mesh: DeviceMesh) -> None:
         raise SpecError(
             "optim.sharding: full needs a network of blocks, which this family's is not. Cure: sharding: none."
         )
-    for part in (*blocks_of(network.core), network.core):
-        # What is whole after a forward pass would not follow the optimiser's next step.
-        fully_shard(part, mesh=mesh, reshard_after_forward=True)
+    for block in blocks_of(network.core):
+        fully_shard(block, mesh=mesh, reshard_after_forward=True)
+    # The little that lies between the blocks stays whole after a call: a gradient that begins at feature maps passes it
+    # without coming from the network's output, which would put it together again.
+    fully_shard(network.core, mesh=mesh, reshard_after_forward=False)
     network.whole_calls = True
+
+
+def put_apart(network: nn.Module) -> None:
+    """Forget what is whole still, for its numbers have changed."""
+    for part in network.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
 
 
 def is_sharded(tensor: Tensor) -> bool:

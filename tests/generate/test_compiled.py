@@ -1,5 +1,6 @@
 """A compiled student draws what the eager one draws, with one graph however many rows the last batch has."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def _items(count: int) -> list[Item]:
     ]
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
 def test_whole_batches_are_compiled_once_and_the_rest_runs_eagerly(tmp_path: Path) -> None:
     ref = resolve_model(str(stock_student(tmp_path / "student")))
     eager = load_student(ref, dtype="float32")
