@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from qcgen.cli.main import main
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PausedError, SpecError
 from qcgen.core.events import read_events
@@ -84,3 +85,15 @@ def test_sharding_by_one_process_or_with_adapters_is_refused_with_a_cure(
     several, adapters = caught.value.problems
     assert several.startswith("optim.sharding: full must have several processes (got 1). Cure: torchrun")
     assert adapters.startswith("optim.sharding: full must be without optim.lora")
+
+
+def test_commands_that_work_alone_refuse_several_processes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("WORLD_SIZE", "2"), ("TORCHELASTIC_RUN_ID", "none")):
+        monkeypatch.setenv(name, value)
+    assert main(["pilot", "job.yaml"]) == 2
+    assert (
+        "torchrun: qcgen pilot works in one process (got 2). Cure: start it without torchrun."
+        in capsys.readouterr().err
+    )
