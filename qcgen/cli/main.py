@@ -66,7 +66,8 @@ def main(arguments: Sequence[str]) -> int:
         # The parser hands back the code of a typer.Exit, or what the command returned (None).
         return app(args=list(arguments), standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:
-        return report_error(error, as_json="--json" in arguments)
+        # Of the processes of one training, the first alone speaks to a program.
+        return report_error(error, as_json="--json" in arguments and os.environ.get("RANK", "0") == "0")
 
 
 def _quiet_the_hub() -> None:

@@ -23,9 +23,10 @@ def pilot(
 
     Example: qcgen pilot jobs/pilot/apparel.yaml --plan
     """
-    from qcgen.cli.wiring import prepare_torch
+    from qcgen.cli.wiring import prepare_torch, refuse_several
     from qcgen.pipeline.pilotplan import read_plan
 
+    refuse_several("qcgen pilot")
     prepare_torch()
     planned = read_plan(job)
     if plan:

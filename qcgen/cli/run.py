@@ -88,7 +88,7 @@ def work(
             prepared.job_path,
             expansion=prepared.expansion,
             store=store,
-            student=load_student(ref, device=where, dtype=job.engine.dtype),
+            student=load_student(ref, device=where, dtype=job.engine.dtype, compile_for=_shape(prepared, where)),
             encoder=load_encoder(job.qc.clip.model, device=where),
             policy=policy,
             report=report_writer(store, job.report.formats) if with_report else None,
@@ -99,6 +99,17 @@ def work(
             precise=lambda: load_student(ref, device=where, dtype="float32"),
         )
     return finished, made
+
+
+def _shape(prepared: "Prepared", device: str) -> int | None:
+    """The batch to compile for, if the job compiles here."""
+    from qcgen.generate.batch import auto_batch
+    from qcgen.models.compiled import wanted
+
+    engine = prepared.job.engine
+    if not wanted(engine.compile, device):
+        return None
+    return engine.batch_size if isinstance(engine.batch_size, int) else auto_batch(prepared.size_px, device)
 
 
 def _tell_blocked(prepared: "Prepared", *, as_json: bool) -> None:

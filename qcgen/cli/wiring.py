@@ -147,6 +147,13 @@ def prepare_torch() -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
+def refuse_several(command: str) -> None:
+    """Raises SpecError where torchrun started this command several times: each would write over the others' files."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1 and "TORCHELASTIC_RUN_ID" in os.environ:
+        raise SpecError(f"torchrun: {command} works in one process (got {count}). Cure: start it without torchrun.")
+
+
 def pick_device(choice: Device) -> str:
     """The device that `--device` means on this machine.
 

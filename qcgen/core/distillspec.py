@@ -173,6 +173,9 @@ class DistillOptim(Frozen):
     student.
 
     `precision`: what the networks compute in; parameters, averages and weights h are float32 always.
+
+    `sharding`: `full` lays every parameter of teacher, fake score, student and its average, and their moments, in parts
+    over the processes that `torchrun` started. `compile`: torch.compile of the networks' blocks; `auto` on CUDA only.
     """
 
     lr: float = Field(1e-4, gt=0)
@@ -186,6 +189,8 @@ class DistillOptim(Frozen):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     gradient_checkpointing: bool = False
     lora: LoraSpec | None = None
+    sharding: Literal["none", "full"] = "none"
+    compile: Literal["off", "auto", "on"] = "off"
 
 
 class TimeSpec(Frozen):

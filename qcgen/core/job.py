@@ -42,11 +42,14 @@ class OutputSpec(Frozen):
 
 
 class EngineSpec(Frozen):
-    """`exact`: one batch shape and no ladder, so that the same machine gives the same bytes."""
+    """`exact`: one batch shape and no ladder, so that the same machine gives the same bytes.
+
+    `compile`: torch.compile of the student's network and decoder, for whole batches; `auto` on CUDA only.
+    """
 
     batch_size: int | Literal["auto"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: Literal["auto", "off"] = "auto"
+    compile: Literal["auto", "off", "on"] = "auto"
     executor: Literal["inprocess"] = "inprocess"
     exact: bool = False
     shard_size: int = Field(64, ge=1, le=10_000)

@@ -8,8 +8,19 @@ from typing import cast
 from qcgen.core.errors import SpecError
 from qcgen.models.checkpoint import load_state, save_state
 
-FREE_KEYS = frozenset({"name", "purpose", "captions_licence", "out", "checkpoint_every", "threads"})
-"""Keys of a job that may change between two starts: they do not change what is computed."""
+FREE_KEYS = frozenset(
+    {
+        "name",
+        "purpose",
+        "captions_licence",
+        "out",
+        "checkpoint_every",
+        "threads",
+        "optim.sharding",
+        "optim.compile",
+    }
+)
+"""Keys of a job that may change between two starts: they do not change what is computed, but for rounding."""
 
 
 class Checkpoints:

@@ -20,8 +20,11 @@ def update_critics(
 
     Gradients of all micro-batches are summed before either network steps; the ratio's statistics are committed once.
 
+    Args:
+        batch: this process's part of the step's batch.
+
     Returns:
-        fake_loss, d_loss, d_accuracy: means over the batch.
+        fake_loss, d_loss, d_accuracy: means over this part.
     """
     totals: dict[str, Tensor] = {}
     for part in parts_of(batch, spec.optim.accumulate):

@@ -12,8 +12,23 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from qcgen.core.clock import Clock
 from qcgen.core.distillspec import DistillSpec
+from qcgen.core.errors import SpecError
 from qcgen.distill.discriminator import Discriminator
+from qcgen.distill.ranks import Ranks
+from qcgen.distill.sharding import (
+    gathered,
+    is_sharded,
+    local_of,
+    mesh_of,
+    parts_of_moments,
+    parts_of_state,
+    put_apart,
+    shard,
+    whole_of,
+)
+from qcgen.models.compiled import compile_blocks, wanted
 from qcgen.models.lora import TARGETS, SharedAverage, adapt, load_trained, share, trained
+from qcgen.models.network import Network
 from qcgen.models.protocol import Teacher
 
 TRAINED = ("student", "fake", "discriminator")
@@ -28,11 +43,23 @@ class Networks:
         teacher: a module that follows `models.protocol.Teacher`.
         cond_dim: width of the conditions.
         t_init: time at which the student lives.
+        ranks: the processes that train the same networks; by default this one alone.
     """
 
-    def __init__(self, spec: DistillSpec, teacher: nn.Module, *, cond_dim: int, t_init: float, device: str) -> None:
-        self.spec, self.t_init, self.device = spec, t_init, device
-        frozen = teacher.to(device).eval().requires_grad_(False)
+    def __init__(
+        self,
+        spec: DistillSpec,
+        teacher: nn.Module,
+        *,
+        cond_dim: int,
+        t_init: float,
+        device: str,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.spec, self.t_init, self.device, self.ranks = spec, t_init, device, ranks or Ranks()
+        # What is sharded goes to the device block by block: four whole networks may not fit on it.
+        whole_on = device if spec.optim.sharding == "none" else "cpu"
+        frozen = teacher.to(whole_on).eval().requires_grad_(False)
         torch.manual_seed(spec.seed)
         self._modules = {"teacher": frozen, **{name: _learner(spec, frozen) for name in ("student", "fake")}}
         # Adapters draw numbers of their own; the discriminator starts the same with and without them.
@@ -44,6 +71,12 @@ class Networks:
         if spec.optim.gradient_checkpointing:
             for name in ("student", "fake"):
                 _checkpoint_gradients(self._modules[name])
+        self._whole: nn.Module | None = None
+        if spec.optim.sharding == "full":
+            self._shard()
+        if wanted(spec.optim.compile, device):
+            for name in ("teacher", "student", "fake"):
+                _compile(self._modules[name])
         self.optimisers = {
             "student": self._optimiser("student", spec.optim.lr, (0.9, 0.99)),
             "fake": self._optimiser("fake", spec.fake.lr, (0.9, 0.99)),
@@ -65,6 +98,21 @@ class Networks:
     @property
     def averaged_student(self) -> Teacher:
         return cast(Teacher, self.averaged.module)
+
+    def whole_student(self) -> Teacher:
+        """The averaged student in one piece, for the first process to use; every process must ask."""
+        if self.spec.optim.sharding == "none":
+            return self.averaged_student
+        state = gathered(self.averaged.module.state_dict(), self.ranks)
+        if self._whole is None:
+            return self.averaged_student
+        self._whole.load_state_dict(state)
+        return cast(Teacher, self._whole.to(self.device))
+
+    def put_away(self) -> None:
+        """Free the device of what `whole_student` put there."""
+        if self._whole is not None:
+            self._whole.to("cpu")
 
     def generate(
         self, student: Teacher, noise: Float[Tensor, "b c h w"], cond: Float[Tensor, "b k d"]
@@ -90,23 +138,31 @@ class Networks:
     def step(self, name: str, clock: Clock) -> float:
         """Clip the gradients, replace what is not finite by zero, step, clear; returns the norm before clipping.
 
-        The norm is of the gradients as they came, so a non-finite one is seen by the monitor.
+        Here the gradients become the mean over all processes. The norm is of the gradients as they came, so a
+        non-finite one is seen by the monitor.
         """
         with clock.stage("optimiser"):
             parameters = list(trained(self._modules[name]).values())
             gradients = [p.grad for p in parameters if p.grad is not None]
-            norm = nn.utils.get_total_norm(gradients)
+            # A sharded gradient is the mean already, put together in the backward pass.
+            self.ranks.mean_gradients([one for one in gradients if not is_sharded(one)])
+            norm = whole_of(nn.utils.get_total_norm(gradients))
             if not bool(torch.isfinite(norm)):
                 for gradient in gradients:
-                    torch.nan_to_num_(gradient, nan=0.0, posinf=0.0, neginf=0.0)
-            nn.utils.clip_grad_norm_(parameters, self.spec.optim.clip_norm)
+                    torch.nan_to_num_(local_of(gradient), nan=0.0, posinf=0.0, neginf=0.0)
+            clipped = whole_of(nn.utils.get_total_norm(gradients))
+            nn.utils.clip_grads_with_norm_(parameters, self.spec.optim.clip_norm, clipped)
             self.optimisers[name].step()
             self.optimisers[name].zero_grad(set_to_none=True)
+            put_apart(self._modules[name])
         return norm.item()
 
     def average(self) -> None:
         """Let the averaged student follow."""
-        self.averaged.update_parameters(self._modules["student"])
+        if self.spec.optim.sharding == "none":
+            self.averaged.update_parameters(self._modules["student"])
+        else:
+            _average_parts(cast(AveragedModel, self.averaged), self._modules["student"], self.spec.optim.ema)
 
     def set_rate(self, name: str, rate: float) -> None:
         for group in self.optimisers[name].param_groups:
@@ -127,18 +183,44 @@ class Networks:
         return sum(p.numel() for p in self._modules["student"].parameters())
 
     def state_dict(self) -> dict[str, object]:
-        return {
+        """Whole tensors, also of sharded networks: at the first process then, and every process must ask."""
+        state: dict[str, object] = {
             **{name: self._weights(name) for name in TRAINED},
             "averaged": self.averaged.state_dict(),
             **{f"{name}_optimiser": optimiser.state_dict() for name, optimiser in self.optimisers.items()},
         }
+        return gathered(state, self.ranks) if self.spec.optim.sharding == "full" else state
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         for name in TRAINED:
             self._load(name, cast(dict[str, Tensor], state[name]))
-        self.averaged.load_state_dict(cast(dict[str, Tensor], state["averaged"]))
+        self.load_average(cast(dict[str, Tensor], state["averaged"]))
         for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(cast(dict[str, object], state[f"{name}_optimiser"]))
+            moments = cast(dict[str, object], state[f"{name}_optimiser"])
+            optimiser.load_state_dict(
+                moments if self.spec.optim.sharding == "none" else parts_of_moments(optimiser, moments)
+            )
+
+    def average_state(self) -> Mapping[str, object]:
+        """The averaged student's part of `state_dict`."""
+        state = self.averaged.state_dict()
+        return gathered(state, self.ranks) if self.spec.optim.sharding == "full" else state
+
+    def load_average(self, state: Mapping[str, Tensor]) -> None:
+        """What `average_state` gave."""
+        self.averaged.load_state_dict(
+            dict(state)
+            if self.spec.optim.sharding == "none"
+            else parts_of_state(cast(AveragedModel, self.averaged), state)
+        )
+
+    def _shard(self) -> None:
+        if self.ranks.first:
+            # Kept in the computer's memory for evaluations and for the student's folder.
+            self._whole = copy.deepcopy(self.averaged.module)
+        mesh = mesh_of(self.ranks, self.device)
+        for module in (*(self._modules[name] for name in ("teacher", "student", "fake")), self.averaged.module):
+            shard(module, mesh)
 
     def _optimiser(self, name: str, rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
         decay = self.spec.optim.weight_decay
@@ -151,6 +233,9 @@ class Networks:
     def _load(self, name: str, weights: Mapping[str, Tensor]) -> None:
         if self._adapted(name):
             load_trained(self._modules[name], weights)
+        elif self.spec.optim.sharding == "full":
+            put_apart(self._modules[name])
+            self._modules[name].load_state_dict(parts_of_state(self._modules[name], weights))
         else:
             self._modules[name].load_state_dict(weights)
 
@@ -176,6 +261,22 @@ def _average(spec: DistillSpec, student: nn.Module) -> AveragedModel | SharedAve
     if spec.optim.lora is not None:
         return SharedAverage(student, spec.optim.ema)
     return AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(spec.optim.ema))
+
+
+@torch.no_grad()
+def _average_parts(averaged: AveragedModel, student: nn.Module, decay: float) -> None:
+    """As `update_parameters`, on this process's parts."""
+    weight = 1.0 if int(averaged.n_averaged) == 0 else 1 - decay
+    for mine, other in zip(averaged.module.parameters(), student.parameters(), strict=True):
+        local_of(mine).lerp_(local_of(other), weight)
+    averaged.n_averaged += 1
+
+
+def _compile(module: nn.Module) -> None:
+    if not isinstance(module, Network) or not compile_blocks(module.core):
+        raise SpecError(
+            "optim.compile: must find blocks to compile, which this family's network has not. Cure: compile: off."
+        )
 
 
 def _checkpoint_gradients(module: nn.Module) -> None:

@@ -18,6 +18,7 @@ from qcgen.core.clock import Clock
 from qcgen.core.distillspec import DistillSpec
 from qcgen.distill.material import Material, Pairs
 from qcgen.distill.networks import Networks
+from qcgen.distill.ranks import Ranks
 from qcgen.models.checkpoint import load_state, save_state
 from qcgen.models.noising import Exploding, Schedule
 from qcgen.models.protocol import Noising, Teacher
@@ -99,45 +100,60 @@ def make_pairs(
     made_from: str,
     device: str,
     check: Callable[[], None],
+    ranks: Ranks | None = None,
 ) -> Pairs:
     """`spec.pairs.count` pairs with the captions of real rows; made once and kept in `cache`.
 
     Args:
         made_from: what the pairs depend on; a cache that was made from something else is made again.
         check: called between network calls; what it raises ends the work.
+        ranks: the processes that share the work, whole calls of the teacher each; all get all pairs.
     """
-    if cache.is_file():
-        state = cast(dict[str, Tensor], load_state(cache))
-        if cast(object, state["made_from"]) == made_from:
-            return Pairs(state["noise"], state["x_0"], state["caption"])
+    ranks = ranks or Ranks()
+    with ranks.together():
+        kept = _read(cache, made_from)
+    all_have = ranks.means([float(kept is not None)]) == [1.0]
+    if all_have and kept is not None:
+        return kept
     generator = torch.Generator().manual_seed(spec.seed + 1)
     caption = material.draw_captions(spec.pairs.count, generator)
     noise = torch.randn((spec.pairs.count, *material.shape), generator=generator)
-    made = []
-    for part in torch.arange(spec.pairs.count).split(_CHUNK):
-        check()
-        x_0 = solve(
+    made = torch.zeros_like(noise)
+    for place, part in enumerate(torch.arange(spec.pairs.count).split(_CHUNK)):
+        if place % ranks.world == 0:
+            ranks.check(check)
+        if place % ranks.world != ranks.rank:
+            continue
+        made[part] = solve(
             teacher,
             noise[part].to(device),
             material.cond[caption[part]].to(device),
             material.cond[:1].to(device),
             steps=spec.pairs.solver_steps,
             guidance_scale=spec.guidance_scale,
-        )
-        made.append(x_0.cpu())
-    pairs = Pairs(noise, torch.cat(made), caption)
-    save_state(cache, {"made_from": made_from, "noise": pairs.noise, "x_0": pairs.x_0, "caption": pairs.caption})
+        ).cpu()
+    # Each row was made by one process and is zero at all others.
+    pairs = Pairs(noise, ranks.sum_(made), caption)
+    if ranks.first:
+        save_state(cache, {"made_from": made_from, "noise": pairs.noise, "x_0": pairs.x_0, "caption": pairs.caption})
     return pairs
+
+
+def _read(cache: Path, made_from: str) -> Pairs | None:
+    state = cast(dict[str, Tensor], load_state(cache)) if cache.is_file() else None
+    if state is None or cast(object, state["made_from"]) != made_from:
+        return None
+    return Pairs(state["noise"], state["x_0"], state["caption"])
 
 
 def regress(
     spec: DistillSpec, networks: Networks, material: Material, generator: torch.Generator, *, step: int, clock: Clock
 ) -> dict[str, float]:
     """One step of the student on twice the batch of pairs, mean absolute error, cosine decay of the rate to a tenth."""
-    pairs = material.pairs
+    pairs, ranks = material.pairs, networks.ranks
     assert pairs is not None, "the stage is entered with pairs only"
     with clock.stage("data"):
-        chosen = torch.randint(len(pairs.noise), (2 * spec.optim.batch,), generator=generator)
+        chosen = ranks.part(torch.randint(len(pairs.noise), (2 * spec.optim.batch,), generator=generator))
         device = networks.device
         noise, wanted = pairs.noise[chosen].to(device), pairs.x_0[chosen].to(device)
         cond = material.cond[pairs.caption[chosen]].to(device)
@@ -148,4 +164,4 @@ def regress(
             loss = F.l1_loss(networks.generate(networks.student, z, c), x_0) / spec.optim.accumulate
             loss.backward()
             loss_sum += loss.item()
-    return {"pairs_loss": loss_sum, "grad_norm": networks.step("student", clock)}
+    return {"pairs_loss": ranks.means([loss_sum])[0], "grad_norm": networks.step("student", clock)}

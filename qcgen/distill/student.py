@@ -58,6 +58,7 @@ def update_student(
     """Step on h(r) (mu_fake - mu_teacher) and, in stage B, on the adversarial term.
 
     Args:
+        batch: this process's part; the student steps on the mean over all parts.
         empty: the empty caption's condition, for guidance.
         progress: share of the steps done, 0..1.
     """
@@ -84,7 +85,11 @@ def add_gradients(
 
     Neither gradient at the samples needs a graph through the student, so its own graph lives alone in memory and the
     two gradients have their own norms for nothing.
+
+    Args:
+        batch: this process's part, as `empty` is; what is reported is of all processes' parts.
     """
+    ranks = networks.ranks
     adversarial = spec.gan.pulls_at(progress)
     squares = {"dm_norm": 0.0, "gan_norm": 0.0, "generator_norm": 0.0}
     samples, directions, weights, clipped = [], [], [], 0.0
@@ -106,11 +111,13 @@ def add_gradients(
         directions.append(matched.direction)
         weights.append(matched.weight)
         clipped += matched.clipped / spec.optim.accumulate
-    norms = {name: math.sqrt(value) for name, value in squares.items()}
+    # Each process's gradient is the mean over its own part: of the whole batch's it is a `world`-th.
+    *means, clipped = ranks.means([*squares.values(), clipped])
+    norms = {name: math.sqrt(value / ranks.world) for name, value in zip(squares, means, strict=True)}
     return StudentReport(
-        {**norms, "clipped": clipped, **_spread(torch.cat(weights))},
-        torch.cat(samples),
-        torch.cat(directions),
+        {**norms, "clipped": clipped, **_spread(ranks.gather(torch.cat(weights)))},
+        ranks.gather(torch.cat(samples)),
+        ranks.gather(torch.cat(directions)),
     )
 
 

@@ -59,6 +59,9 @@ class Trainer:
     """Stages: `pairs` (regression on the teacher's solutions), `warmup` (critics alone), `matching`.
 
     `mark` counts the loop's turns over all stages; the event log and the checkpoints name it.
+
+    Where several processes train together (`networks.ranks`), each draws whole batches and takes its part; the first
+    one alone evaluates, writes and tells, and all decide the same from the same numbers.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class Trainer:
         hooks: Hooks,
     ) -> None:
         self.spec, self.networks, self.material, self.weighting, self.hooks = spec, networks, material, weighting, hooks
-        self.clock = Clock()
+        self.clock, self.ranks = Clock(), networks.ranks
         self.generator = torch.Generator().manual_seed(spec.seed)
         self.sampler = Sampler(spec, material, networks.teacher.noising, self.generator, device=networks.device)
         self.ratio = RatioEstimator(spec.ratio)
@@ -89,6 +92,7 @@ class Trainer:
         self.reason = ""
         self._best_students = BestStudents(spec.out)
         self._best_of_saved: tuple[int | None, ...] = ()
+        self._evaluates = self.ranks.told(hooks.evaluate is not None)
         self._told: dict[str, float] = {}
         self._told_s = time.monotonic()
 
@@ -97,19 +101,23 @@ class Trainer:
 
         Raises:
             SpecError: the checkpoint was made from another job or other weights.
-            PausedError: as `hooks.check` raised it; a checkpoint was written.
+            PausedError: as `hooks.check` raised it, at whichever process; a checkpoint was written.
         """
-        if self.checkpoints.exists():
-            self._restore(self.checkpoints.load())
-            self._event("resume", {})
+        together = {"processes": self.ranks.world} if self.ranks.world > 1 else {}
+        if self.ranks.told(self.checkpoints.exists()):
+            with self.ranks.together():
+                state = self.checkpoints.load()
+            self._restore(state)
+            self._event("resume", together)
         else:
-            self._event("start", {"steps": self.spec.optim.steps, "parameters": self.networks.parameters()})
+            size = {"steps": self.spec.optim.steps, "parameters": self.networks.parameters()}
+            self._event("start", {**size, **together})
         while self.stage != "done":
             try:
-                self.hooks.check()
+                self.ranks.check(self.hooks.check)
             except PausedError:
                 # Saving a state twice would push the one before it out.
-                if self.mark != self._saved_mark or not self.checkpoints.exists():
+                if self.mark != self._saved_mark or not self.ranks.told(self.checkpoints.exists()):
                     self.save()
                 raise
             self.turn()
@@ -154,7 +162,8 @@ class Trainer:
         rate = self._rate(progress)
         self.networks.set_rate("student", rate)
         with self.clock.stage("data"):
-            batch, empty = self.sampler.student(spec.optim.batch), self.sampler.empty(spec.optim.batch)
+            batch = self.ranks.part(self.sampler.student(spec.optim.batch))
+            empty = self.sampler.empty(len(batch.noise))
         report = update_student(
             spec,
             self.networks,
@@ -169,7 +178,7 @@ class Trainer:
             # The student's gradient is cleaned before the backward pass: what was not finite shows in these.
             seen = numbers["fake_loss"] + numbers["d_loss"] + report.numbers["generator_norm"]
             facts = step_facts(report.x_0, step=self.step, grad_norm=report.numbers["grad_norm"], loss=seen)
-            fault = self.guard.fault(facts, self.yardstick.reference)
+            fault = self.ranks.told(self.guard.fault(facts, self.yardstick.reference))
             if probing:
                 numbers |= self._probe(report, batch, losses)
             if probing or self.step % spec.monitor.every == 0 or self.step + 1 == spec.optim.steps:
@@ -189,7 +198,7 @@ class Trainer:
         """Rounds of critic updates; the first update's denoising loss is on samples that the fake score never saw, and
         `held_out` measures one more batch before the first round and after each."""
         with self.clock.stage("data"):
-            probe = self.sampler.critic(self.spec.optim.batch) if held_out else None
+            probe = self._draw_critic() if held_out else None
         losses = [] if probe is None else [self._held_out_loss(probe)]
         fresh: dict[str, float] | None = None
         numbers: dict[str, float] = {}
@@ -205,24 +214,28 @@ class Trainer:
     def _held_out_loss(self, batch: CriticBatch) -> float:
         with self.clock.stage("monitor"):
             x_0 = self.networks.generate(self.networks.student, batch.noise, batch.cond)
-            return fake_loss(self.networks, batch, x_0).item()
+            return self.ranks.means([fake_loss(self.networks, batch, x_0).item()])[0]
 
     def _critics(self) -> dict[str, float]:
         with self.clock.stage("data"):
-            batch = self.sampler.critic(self.spec.optim.batch)
+            batch = self._draw_critic()
         numbers = update_critics(self.spec, self.networks, self.ratio, batch, clock=self.clock)
-        return {name: value.item() for name, value in numbers.items()}
+        return dict(zip(numbers, self.ranks.means([value.item() for value in numbers.values()]), strict=True))
+
+    def _draw_critic(self) -> CriticBatch:
+        return self.ranks.part(self.sampler.critic(self.spec.optim.batch))
 
     def _probe(self, report: StudentReport, batch: StudentBatch, losses: list[float]) -> dict[str, float]:
         """Lag and agreement: what needs network calls beyond the step's own."""
         with torch.no_grad():
-            after = self.networks.generate(self.networks.student, batch.noise, batch.cond)
+            after = self.ranks.gather(self.networks.generate(self.networks.student, batch.noise, batch.cond))
             moved = report.x_0 - after
             rate = float((moved * report.direction).sum() / report.direction.square().sum().clamp(min=1e-12))
         if len(losses) == 3:
             self.lag.observe(Probe((losses[0], losses[1], losses[2]), rate))
         found = {"held_out_drop": 1 - losses[1] / losses[0], "student_rate": rate}
-        return {**found, "score_cosine": agreement(self.networks, batch, report.x_0)}
+        cosine = agreement(self.networks, batch, self.ranks.part(report.x_0))
+        return {**found, "score_cosine": self.ranks.means([cosine])[0]}
 
     def _state_numbers(self) -> dict[str, object]:
         return {
@@ -240,24 +253,36 @@ class Trainer:
     def _evaluated(self) -> str | None:
         """Measure the averaged student when it is due, keep it if it is the best; why to end, if so."""
         every, evaluate = self.spec.eval.every, self.hooks.evaluate
-        if evaluate is None or every == 0 or self.step % every:
+        if not self._evaluates or every == 0 or self.step % every:
             return None
+        numbers: dict[str, float] = {}
         with self.clock.stage("evaluate"), torch.no_grad():
-            numbers = evaluate(lambda noise, cond: self.networks.generate(self.networks.averaged_student, noise, cond))
+            student = self.networks.whole_student()
+            if evaluate is not None and self.ranks.first:
+                numbers = evaluate(lambda noise, cond: self.networks.generate(student, noise, cond))
+            self.networks.put_away()
+            numbers = self.ranks.told(numbers)
         measured = Measured(self.step, numbers["distance"], numbers["error"], numbers.get("recall"))
         best = self.guard.measured(measured)
         if best:
             with self.clock.stage("checkpoint"):
-                self._best_students.keep(self.step, self.networks.averaged.state_dict())
+                self._keep_best()
         self._event("evaluation", {**numbers, "best": best})
         return self.guard.end()
+
+    def _keep_best(self) -> None:
+        state = self.networks.average_state()
+        if self.ranks.first:
+            self._best_students.keep(self.step, state)
 
     def _go_back(self, fault: str) -> None:
         """Return to the last good state with half the rate and twice the fake updates, or end there."""
         # A fault shows only after it has lasted: a checkpoint that is younger than that may hold it already.
         older = self.mark - self._saved_mark < 2 * WINDOW
         now, updates = self.guard, self.lag.updates
-        state = self.checkpoints.load(older=older)
+        # Nobody goes on before all have read: the first process is about to write over it.
+        with self.ranks.together():
+            state = self.checkpoints.load(older=older)
         self.guard = Guard(self.spec.stop)
         self._restore(state)
         now.roll_back(self.guard)
@@ -275,21 +300,24 @@ class Trainer:
         self.save(mark=self.mark + 1, rotate=False)
 
     def _outcome(self) -> Outcome:
+        # What the first process has just written is read by all.
+        self.ranks.barrier()
         best = best_of(self.guard.evaluations)
         step = self.step
         kept = None if best is None else self._best_students.load(best.step)
         if best is not None and kept is not None:
-            self.networks.averaged.load_state_dict(cast(dict[str, Tensor], kept))
+            self.networks.load_average(cast(dict[str, Tensor], kept))
             step = best.step
         self._event("end", {"reason": self.reason, "exported_step": step})
-        return Outcome(self.networks.averaged_student, step, self.reason)
+        return Outcome(self.networks.whole_student(), step, self.reason)
 
     def save(self, *, mark: int | None = None, rotate: bool = True) -> None:
         """Write a checkpoint of the state before the next turn; `rotate` as in `Checkpoints.save`."""
         with self.clock.stage("checkpoint"):
             self._saved_mark = self.mark if mark is None else mark
             state = {**self.state_dict(), "mark": self._saved_mark}
-            self.checkpoints.save(state, rotate=rotate)
+            if self.ranks.first:
+                self.checkpoints.save(state, rotate=rotate)
             self._drop_students(rotate)
         self._event("checkpoint", {}, mark=self._saved_mark)
 
@@ -299,7 +327,7 @@ class Trainer:
         before = self._best_of_saved[-1:] if rotate else self._best_of_saved[:-1]
         self._best_of_saved = (*before, None if best is None else best.step)
         # After a start the history of the checkpoint before is not known.
-        if len(self._best_of_saved) == 2:
+        if len(self._best_of_saved) == 2 and self.ranks.first:
             self._best_students.drop_all_but({step for step in self._best_of_saved if step is not None})
 
     def take_over(self, start: Mapping[str, object]) -> None:
@@ -324,8 +352,14 @@ class Trainer:
             "generator": self.generator.get_state(),
             # A teacher with dropout draws from the global generators.
             "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda_random": self._cuda_random(),
         }
+
+    def _cuda_random(self) -> list[Tensor]:
+        if not torch.cuda.is_available():
+            return []
+        # Asking for all of them would start a context on every GPU from every process.
+        return torch.cuda.get_rng_state_all() if self.ranks.world == 1 else [torch.cuda.get_rng_state()]
 
     def _restore(self, state: Mapping[str, object]) -> None:
         self.stage, self.step = cast(str, state["stage"]), cast(int, state["step"])
@@ -338,7 +372,9 @@ class Trainer:
         self.generator.set_state(cast(Tensor, state["generator"]))
         torch.set_rng_state(cast(Tensor, state["random"]))
         cuda = cast(list[Tensor], state["cuda_random"])
-        if cuda and len(cuda) == torch.cuda.device_count():
+        if cuda and self.ranks.world > 1:
+            torch.cuda.set_rng_state(cuda[0])
+        elif cuda and len(cuda) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(cuda)
 
     def _event(self, kind: str, facts: Mapping[str, object], *, mark: int | None = None) -> None:
@@ -348,5 +384,7 @@ class Trainer:
         place = {"stage": self.stage, "step": self.step, "mark": self.mark if mark is None else mark}
         event = {**place, **facts, "seconds": {**split, "wall": now_s - self._told_s}}
         self._told, self._told_s = spent, now_s
+        if not self.ranks.first:
+            return
         self.log.write(kind, event, time_s=time.time())
         self.hooks.tell({"event": kind, **event})

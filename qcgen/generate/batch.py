@@ -15,6 +15,8 @@ from qcgen.generate.noise import stack_noise
 from qcgen.generate.spread import Spread
 from qcgen.models.protocol import Student
 
+Call = Callable[[Callable[..., Tensor], Sequence[Tensor]], Tensor]
+"""A network and its inputs to its output."""
 LADDER = (64, 32, 16, 8, 4, 2, 1)
 PROMPTS_PER_CALL = 64
 _AUTO_LARGEST = 64
@@ -40,6 +42,12 @@ class Made:
     elapsed_s: float
 
 
+def auto_batch(size_px: int, device: str) -> int:
+    """Pictures per call where a job says `auto`: 64, on the CPU as many as make a megapixel."""
+    on_cpu = max(1, min(_AUTO_LARGEST, _AUTO_CPU_PIXELS // size_px**2))
+    return on_cpu if torch.device(device).type == "cpu" else _AUTO_LARGEST
+
+
 class Generator:
     """Runs one student. Batches have the shape of a rung of the ladder, in exact mode of `batch_size` alone.
 
@@ -48,6 +56,8 @@ class Generator:
         batch_size: pictures per call, or "auto" (64; on the CPU as many as make a megapixel).
         exact: pad every batch to `batch_size` and let full memory fail the job, so that the same machine gives the
             same bytes.
+        spread: give a CPU's cores rows of their own; not for a compiled student, which knows one shape and uses all
+            cores by itself.
         lowered: told, once for each, of a stage, the batch that did not fit there, and the one that is tried from then
             on.
     """
@@ -58,6 +68,7 @@ class Generator:
         *,
         batch_size: int | str = "auto",
         exact: bool = False,
+        spread: bool = True,
         clock: Clock | None = None,
         lowered: Lowered | None = None,
     ) -> None:
@@ -68,7 +79,7 @@ class Generator:
         self._wanted = batch_size
         self._caps: dict[str, int] = {}
         self._conditions: dict[str, Tensor] = {}
-        self._spread = Spread()
+        self._call = Spread() if spread else _whole
 
     def prepare(self, prompts: Iterable[str]) -> None:
         """Embed a shard's prompts, each distinct one once; kept until another set is prepared.
@@ -99,8 +110,7 @@ class Generator:
     def _batch_size(self) -> int:
         if not isinstance(self._wanted, int):
             device = next(iter(self._conditions.values())).device.type
-            on_cpu = max(1, min(_AUTO_LARGEST, _AUTO_CPU_PIXELS // self.student.size_px**2))
-            self._wanted = on_cpu if device == "cpu" else _AUTO_LARGEST
+            self._wanted = auto_batch(self.student.size_px, device)
         return self._wanted
 
     def _make_batch(self, items: Sequence[Item]) -> Made:
@@ -125,7 +135,7 @@ class Generator:
         while done < count:
             size = min(count - done, self._caps.get(stage, count))
             part = [_pad(value[done : done + size], self._shape(stage, size)) for value in inputs]
-            output = _try_call(self._spread, network, part)
+            output = _try_call(self._call, network, part)
             if output is None:
                 self._lower(stage, len(part[0]))
                 continue
@@ -174,10 +184,14 @@ def _pad(values: Tensor, shape: int) -> Tensor:
     return values if missing <= 0 else torch.cat([values, values[-1:].expand(missing, *values.shape[1:])])
 
 
-def _try_call(spread: Spread, network: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
+def _whole(network: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    return network(*inputs)
+
+
+def _try_call(call: Call, network: Callable[..., Tensor], inputs: Sequence[Tensor]) -> Tensor | None:
     """The network's answer, or None when memory was full; the exception, which holds tensors alive, is dropped."""
     try:
-        return spread(network, inputs)
+        return call(network, inputs)
     except torch.OutOfMemoryError:
         pass
     except RuntimeError as error:

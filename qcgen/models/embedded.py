@@ -14,8 +14,11 @@ from qcgen.models.parts import find_parts
 from qcgen.models.protocol import ImageTextEncoder, Student
 
 
-def load_student(ref: ModelRef, *, device: str = "cpu", dtype: str = "auto") -> Student:
+def load_student(ref: ModelRef, *, device: str = "cpu", dtype: str = "auto", compile_for: int | None = None) -> Student:
     """Load a one-step student; `auto` is bfloat16 where the processor has it, else float32.
+
+    Args:
+        compile_for: compile network and decoder for calls of so many pictures; the weightless toy stays as it is.
 
     Raises:
         SpecError: the folder holds no one-step student, or its weights are a pickle.
@@ -29,9 +32,11 @@ def load_student(ref: ModelRef, *, device: str = "cpu", dtype: str = "auto") -> 
             "Cure: distil it with `qcgen distill`."
         )
     parts, computes = find_parts(ref.folder), pick_dtype(dtype, device)
-    if isinstance(parts, Parts):
-        return Sd15Student(ref, parts, device=device, dtype=computes)
-    return OneStepStudent(ref, parts, device=device, dtype=computes)
+    kind = Sd15Student if isinstance(parts, Parts) else OneStepStudent
+    student = kind(ref, parts, device=device, dtype=computes)  # type: ignore[arg-type]
+    if compile_for is not None:
+        student.compile(compile_for)
+    return student
 
 
 def load_encoder(name: str, *, device: str = "cpu") -> ImageTextEncoder:

@@ -36,6 +36,9 @@ class Network(nn.Module):
     Args:
         core: the network as diffusers defines it.
         dtype: what it computes in (autocast); parameters keep theirs.
+
+    Attributes:
+        whole_calls: `features` runs the network to its end, which one that is sharded needs to put itself away.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.core, self.adapter, self._noising, self.dtype = core, adapter, noising, dtype
+        self.whole_calls = False
 
     @property
     def noising(self) -> Noising:
@@ -68,7 +72,7 @@ class Network(nn.Module):
     def features(
         self, x_t: Float[Tensor, "b c h w"], t: Shaped[Tensor, " b"], cond: Float[Tensor, "b k d"]
     ) -> list[Tensor]:
-        with self._tapped(x_t, stop=True) as maps, suppress(_SeenEnough):
+        with self._tapped(x_t, stop=not self.whole_calls) as maps, suppress(_SeenEnough):
             self.predict(x_t, t, cond)
         return maps
 
@@ -104,6 +108,14 @@ class Network(nn.Module):
 
 class _SeenEnough(Exception):  # noqa: N818 (not an error: it ends a forward pass whose rest nobody needs)
     """The feature maps are complete."""
+
+
+def blocks_of(core: nn.Module) -> list[nn.Module]:
+    """The blocks that a UNet or transformer of diffusers is made of, a middle one last; none where it has
+    no lists of them."""
+    lists = [part for part in core.children() if isinstance(part, nn.ModuleList)]
+    middle = getattr(core, "mid_block", None)
+    return [*(block for part in lists for block in part), *([middle] if isinstance(middle, nn.Module) else [])]
 
 
 def unet_channels(unet: nn.Module) -> list[int]:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from qcgen.core.types import ModelRef
 from qcgen.models.card import STUDENT_FILE
+from qcgen.models.codec import LatentCodec
+from qcgen.models.compiled import compile_call, compile_decoder
 from qcgen.models.network import Network
 from qcgen.models.protocol import ModelParts
 
@@ -26,6 +28,12 @@ class OneStepStudent:
         assert isinstance(network, Network)
         self.network = network.requires_grad_(False).eval()
         self.codec, self.embedder = parts.load_codec(device), parts.load_embedder(device)
+
+    def compile(self, batch: int) -> None:
+        """Compile what `batch` pictures go through; fewer go through it as it is."""
+        self.network.core.forward = compile_call(self.network.core.forward, batch=batch)
+        if isinstance(self.codec, LatentCodec):
+            compile_decoder(self.codec.vae, batch=batch)
 
     def embed(self, prompts: Sequence[str]) -> Float[Tensor, "n k d"]:
         return self.embedder(prompts)

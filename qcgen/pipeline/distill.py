@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -16,12 +17,13 @@ from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE
 from qcgen.core.types import Card, Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
-from qcgen.distill.blend import Blend, read_blend
+from qcgen.distill.blend import read_blend
 from qcgen.distill.checkpoint import Checkpoints, flat
 from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
-from qcgen.distill.trainer import Hooks, Trainer
+from qcgen.distill.ranks import Ranks
+from qcgen.distill.trainer import Generate, Hooks, Outcome, Trainer
 from qcgen.govern.protocol import Work
 from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.embedded import pick_dtype
@@ -70,10 +72,12 @@ def run_distillation(
     device: str,
     say: Callable[[str], None],
     tell: Callable[[Mapping[str, object]], None],
+    ranks: Ranks | None = None,
 ) -> Path:
     """Distil a teacher folder made by `qcgen train` into a one-step student; returns the student's folder.
 
     Args:
+        ranks: the processes that train together; only the first of them says, tells and writes.
         resume: go on from the checkpoint in `spec.out`; without one, begin.
         say: receives sentences for a person.
         tell: receives every logged event.
@@ -85,25 +89,52 @@ def run_distillation(
         PausedError: a signal asked to stop (a checkpoint was written), or another process works in `spec.out`.
     """
     torch.set_num_threads(spec.threads)
-    divergence = read_blend(spec.divergence)
-    ground = prepare(spec, say=say)
-    with hold_folder(spec.out, key="out", say=say):
-        return _distil(spec, ground, divergence, resume=resume, device=device, say=say, tell=tell)
+    ranks = ranks or Ranks()
+    with ranks.together():
+        divergence = read_blend(spec.divergence)
+        ground = prepare(spec, say=say, world=ranks.world)
+        fingerprint = fingerprint_of(spec, ground)
+    with ExitStack() as held:
+        with ranks.together():
+            if ranks.first:
+                held.enter_context(hold_folder(spec.out, key="out", say=say))
+        with ranks.together():
+            _check_start(spec, fingerprint, resume=resume)
+        say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
+        outcome = _train(spec, ground, ranks, fingerprint=fingerprint, device=device, say=say, tell=tell)
+        if ranks.first:
+            say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
+            recipe = f"{outcome.step} steps of {divergence.describe()}; ended by {outcome.reason}"
+            _export(spec, ground, outcome, recipe)
+    return spec.out / "student"
 
 
-def _distil(
+def _train(
     spec: DistillSpec,
     ground: Ground,
-    divergence: Blend,
+    ranks: Ranks,
     *,
-    resume: bool,
+    fingerprint: Mapping[str, object],
     device: str,
     say: Callable[[str], None],
     tell: Callable[[Mapping[str, object]], None],
-) -> Path:
-    """What `run_distillation` does once nobody else works in `spec.out`."""
-    parts = ground.parts
-    fingerprint = fingerprint_of(spec, ground)
+) -> Outcome:
+    again = "qcgen distill JOB --resume" if ranks.world == 1 else "the same torchrun command with --resume"
+    with listen(again, alone=ranks.world == 1) as stop:
+        material, teacher = _load(spec, ground, ranks, device=device, check=stop.check)
+        if spec.pairs.count:
+            say(f"{spec.pairs.count} pairs by the teacher's solver")
+            material = with_pairs(spec, ground, material, teacher, device=device, check=stop.check, ranks=ranks)
+        with ranks.together():
+            evaluate = _measure(spec, ground, material, device=device) if ranks.first else None
+        hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
+        trainer = make_trainer(
+            spec, ground, material, teacher, fingerprint=fingerprint, hooks=hooks, device=device, ranks=ranks
+        )
+        return trainer.run()
+
+
+def _check_start(spec: DistillSpec, fingerprint: Mapping[str, object], *, resume: bool) -> None:
     checkpoints = Checkpoints(spec.out, fingerprint)
     if checkpoints.exists() and not resume:
         raise SpecError(
@@ -111,37 +142,54 @@ def _distil(
         )
     if checkpoints.exists():
         checkpoints.load()
-    with listen("qcgen distill JOB --resume") as stop:
-        material = read_material(spec, parts, ground.data, device=device, check=stop.check)
-        teacher = load_teacher(spec, ground, device=device)
-        if spec.pairs.count:
-            say(f"{spec.pairs.count} pairs by the teacher's solver")
-            material = with_pairs(spec, ground, material, teacher, device=device, check=stop.check)
-        evaluate = InLoop(spec, parts, ground.data, material, device=device).measure if spec.eval.every else None
-        say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
-        hooks = Hooks(tell=tell, check=stop.check, evaluate=evaluate)
-        trainer = make_trainer(spec, ground, material, teacher, fingerprint=fingerprint, hooks=hooks, device=device)
-        outcome = trainer.run()
-    say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
+
+
+def _load(
+    spec: DistillSpec, ground: Ground, ranks: Ranks, *, device: str, check: Callable[[], None]
+) -> tuple[Material, Network]:
+    """What is trained from and the teacher, at every process."""
+
+    def read() -> tuple[Material, Network]:
+        material = read_material(spec, ground.parts, ground.data, device=device, check=check)
+        return material, load_teacher(spec, ground, device=device)
+
+    loaded = None
+    # One after the other: the others find the latents that the first has made.
+    for mine in (ranks.first, not ranks.first):
+        with ranks.together():
+            loaded = read() if mine else loaded
+    assert loaded is not None
+    return loaded
+
+
+def _measure(
+    spec: DistillSpec, ground: Ground, material: Material, *, device: str
+) -> Callable[[Generate], dict[str, float]] | None:
+    return InLoop(spec, ground.parts, ground.data, material, device=device).measure if spec.eval.every else None
+
+
+def _export(spec: DistillSpec, ground: Ground, outcome: Outcome, recipe: str) -> None:
     student = merged(cast(nn.Module, outcome.student))
-    parts.write_student(student, spec.out / "student", t_init=start_time(spec, parts))
+    ground.parts.write_student(student, spec.out / "student", t_init=start_time(spec, ground.parts))
     declare_student(
         spec.out / "student",
         ground.card,
         teacher_digest=str(ground.inputs["teacher weights"]),
         name=spec.name,
         purpose=spec.purpose,
-        notes={"recipe": f"{outcome.step} steps of {divergence.describe()}; ended by {outcome.reason}"},
+        notes={"recipe": recipe},
     )
-    return spec.out / "student"
 
 
-def prepare(spec: DistillSpec, *, say: Callable[[str], None], where: str = "student.noise_to_signal") -> Ground:
+def prepare(
+    spec: DistillSpec, *, say: Callable[[str], None], where: str = "student.noise_to_signal", world: int = 1
+) -> Ground:
     """Find the teacher's parts, pass the licence gate, read the pictures and refuse what cannot work.
 
     Args:
         say: receives what the licence gate warns of.
         where: the key that holds the student's place, for messages.
+        world: how many processes train together.
 
     Raises:
         BlockedError, SpecError, PrerequisiteError: as `run_distillation`.
@@ -155,7 +203,7 @@ def prepare(spec: DistillSpec, *, say: Callable[[str], None], where: str = "stud
     check_start(parts.schedule, start_time(spec, parts), where=where)
     start = _read_start(spec, parts)
     data = read_image_set(spec.captions)
-    _check_sizes(spec, parts, data)
+    _check_sizes(spec, parts, data, world)
     return Ground(parts, card, data, _inputs(spec, parts), start)
 
 
@@ -165,7 +213,14 @@ def load_teacher(spec: DistillSpec, ground: Ground, *, device: str) -> Network:
 
 
 def with_pairs(
-    spec: DistillSpec, ground: Ground, material: Material, teacher: Network, *, device: str, check: Callable[[], None]
+    spec: DistillSpec,
+    ground: Ground,
+    material: Material,
+    teacher: Network,
+    *,
+    device: str,
+    check: Callable[[], None],
+    ranks: Ranks | None = None,
 ) -> Material:
     """The same material with the teacher's own samples, made once and kept in `spec.out`."""
     made_from = {key: value for key, value in flat(spec.model_dump(mode="json")).items() if key in _PAIRS_KEYS}
@@ -178,6 +233,7 @@ def with_pairs(
         made_from=json.dumps({**made_from, **inputs}, sort_keys=True),
         device=device,
         check=check,
+        ranks=ranks,
     )
     return replace(material, pairs=pairs)
 
@@ -191,10 +247,11 @@ def make_trainer(
     fingerprint: Mapping[str, object],
     hooks: Hooks,
     device: str,
+    ranks: Ranks | None = None,
 ) -> Trainer:
     """The training of a job, before its first turn."""
     cond_dim, t_init = material.cond.shape[-1], start_time(spec, ground.parts)
-    networks = Networks(spec, teacher, cond_dim=cond_dim, t_init=t_init, device=device)
+    networks = Networks(spec, teacher, cond_dim=cond_dim, t_init=t_init, device=device, ranks=ranks)
     if ground.start is not None:
         networks.load_student(ground.start)
     return Trainer(spec, networks, material, read_blend(spec.divergence), fingerprint=fingerprint, hooks=hooks)
@@ -284,7 +341,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet) -> None:
+def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet, world: int) -> None:
     """All that must hold between the job's numbers before the first step."""
     problems = []
     per_bin = spec.optim.batch / spec.ratio.bins / (1 - spec.ratio.ema)
@@ -300,6 +357,23 @@ def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet) -> None:
     if spec.optim.batch % spec.optim.accumulate:
         problems.append(
             f"optim.accumulate: must divide optim.batch {spec.optim.batch} (got {spec.optim.accumulate}). Cure: 1."
+        )
+    elif spec.optim.batch % (world * spec.optim.accumulate):
+        whole = world * spec.optim.accumulate
+        less = whole * max(1, spec.optim.batch // whole)
+        problems.append(
+            f"optim.batch: must be a multiple of processes times optim.accumulate, {world} x {spec.optim.accumulate} "
+            f"(got {spec.optim.batch}). Cure: {less} or {less + whole}, or another --nproc_per_node."
+        )
+    if spec.optim.sharding == "full" and world == 1:
+        problems.append(
+            "optim.sharding: full must have several processes (got 1). "
+            "Cure: torchrun --nproc_per_node 2 -m qcgen.cli.main distill JOB, or sharding: none."
+        )
+    if spec.optim.sharding == "full" and spec.optim.lora is not None:
+        problems.append(
+            "optim.sharding: full must be without optim.lora, whose networks share one base (got both). "
+            "Cure: sharding: none, for the base is held once anyway."
         )
     count = len(data.rows(held_out=False))
     if count < spec.optim.batch:

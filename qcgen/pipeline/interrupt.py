@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM as a flag that is looked at between batches; a second one ends the program at once."""
+"""Ctrl-C and SIGTERM as a flag that is looked at between batches; a second one ends the program at once, if it works
+alone."""
 
 import signal
 import threading
@@ -32,8 +33,13 @@ class Stop:
 
 
 @contextmanager
-def listen(again: str = "start the same command again to resume") -> Iterator[Stop]:
-    """Catch the signals while the block runs; outside the main thread, where Python allows no handlers, none."""
+def listen(again: str = "start the same command again to resume", *, alone: bool = True) -> Iterator[Stop]:
+    """Catch the signals while the block runs; outside the main thread, where Python allows no handlers, none.
+
+    Args:
+        alone: a second signal ends the program. Not among several processes: a launcher passes on what the system may
+            have sent to each of them already.
+    """
     stop = Stop(again)
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -42,7 +48,8 @@ def listen(again: str = "start the same command again to resume") -> Iterator[St
 
     def catch(number: int, frame: FrameType | None) -> None:
         stop.request(signal.Signals(number).name)
-        signal.signal(number, before[signal.Signals(number)])
+        if alone:
+            signal.signal(number, before[signal.Signals(number)])
 
     for number in _SIGNALS:
         signal.signal(number, catch)

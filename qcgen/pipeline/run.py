@@ -230,6 +230,7 @@ class _Runner:
             student,
             batch_size=engine.batch_size,
             exact=engine.exact,
+            spread=engine.compile != "on",  # on CUDA, where `auto` compiles too, nothing is spread anyhow
             clock=self.clock,
             lowered=partial(self._lowered, what),
         )

@@ -15,7 +15,7 @@ from qcgen.qc.planes import Planes
 
 @dataclass(frozen=True, slots=True)
 class TileLines:
-    """Where a decoder that works in tiles put two side by side: the first row and column of every tile but the first."""
+    """Where a decoder that works in tiles set two side by side: first row and column of each tile but the first."""
 
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()

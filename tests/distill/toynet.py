@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 
 from qcgen.core.distillspec import DistillSpec, DivergenceSpec
 from qcgen.distill.blend import read_blend
-from qcgen.distill.material import Material
+from qcgen.distill.material import Material, Pairs
 from qcgen.distill.networks import Networks
+from qcgen.distill.ranks import Ranks
 from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.models.noising import Exploding
 from qcgen.models.protocol import Noising
@@ -113,15 +115,23 @@ def make_material(n: int = 400) -> Material:
     return Material(points.reshape(1, n, 2, 1, 1), torch.ones(n), caption, cond)
 
 
-def make_networks(spec: DistillSpec, *, noising: Noising | None = None) -> Networks:
+def make_networks(spec: DistillSpec, *, noising: Noising | None = None, ranks: Ranks | None = None) -> Networks:
     teacher = MlpTeacher(noising or Exploding(sigma_min=0.02, sigma_max=10.0))
-    return Networks(spec, teacher, cond_dim=4, t_init=10.0 if noising is None else 0.9, device="cpu")
+    t_init = 10.0 if noising is None else 0.9
+    return Networks(spec, teacher, cond_dim=4, t_init=t_init, device="cpu", ranks=ranks)
 
 
-def make_trainer(spec: DistillSpec, hooks: Hooks | None = None) -> Trainer:
+def make_pairs(n: int = 64) -> Pairs:
+    """Points that a start on pairs may learn; any will do."""
+    generator = torch.Generator().manual_seed(9)
+    noise = torch.randn(n, 2, 1, 1, generator=generator)
+    return Pairs(noise, 2 * noise.tanh(), torch.arange(n) % 2 + 1)
+
+
+def make_trainer(spec: DistillSpec, hooks: Hooks | None = None, ranks: Ranks | None = None) -> Trainer:
     spec.out.mkdir(parents=True, exist_ok=True)
     silent = Hooks(tell=lambda event: None, check=lambda: None)
     weighting = read_blend(DivergenceSpec())
-    return Trainer(
-        spec, make_networks(spec), make_material(), weighting, fingerprint={"job": "toy"}, hooks=hooks or silent
-    )
+    material = replace(make_material(), pairs=make_pairs()) if spec.pairs.count else make_material()
+    networks = make_networks(spec, ranks=ranks)
+    return Trainer(spec, networks, material, weighting, fingerprint={"job": "toy"}, hooks=hooks or silent)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from qcgen.core.errors import SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.codec import Autoencoder, load_vae
+from qcgen.models.compiled import compile_call, compile_decoder
 from qcgen.models.latentparts import LatentParts
 from qcgen.models.layout import LOCAL, config_of, locate
 from qcgen.models.network import Network, Tap, unet_channels, unet_taps
@@ -54,6 +55,11 @@ class Sd15Student:
         side = self.unet.config.sample_size
         self.latent_shape = (self.unet.config.in_channels, side, side)
         self.size_px = int(facts["size_px"])
+
+    def compile(self, batch: int) -> None:
+        """Compile what `batch` pictures go through; fewer go through it as it is."""
+        self.unet.forward = compile_call(self.unet.forward, batch=batch)
+        compile_decoder(self.vae, batch=batch)
 
     def embed(self, prompts: Sequence[str]) -> Float[Tensor, "n t d"]:
         return self.text.embed(prompts)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from qcgen.qc.colour import from_lab, to_lab
 from qcgen.qc.corruption import Corrupted
 from qcgen.qc.foreground import Clusters, find_clusters
+from qcgen.qc.planes import Planes
 from qcgen.qc.region import set_in
 
 
@@ -23,7 +24,7 @@ class Recolour:
     local: ClassVar[bool] = True
 
     def apply(self, image: UInt8[Tensor, "3 h w"], amount: float, generator: torch.Generator) -> Corrupted:
-        clusters = find_clusters(image[None])
+        clusters = find_clusters(Planes(image[None]))
         start = float(torch.rand(1, generator=generator)) * 2 * math.pi
         ways = torch.tensor([start + turn * math.pi / 4 for turn in range(8)], dtype=torch.float64)
         steps = amount * torch.stack([torch.zeros_like(ways), ways.cos(), ways.sin()], dim=1)
