@@ -45,7 +45,15 @@ def _train(
     gan = changes.pop("gan")
     # One process adds the same parts up as two; in another order Adam makes whole steps of what is rounding alone.
     changes["accumulate"] = 2 // ranks.world
-    body = {"batch": 4, "steps": 3, "lr": 1e-3, "precision": "float32", "sharding": sharding, "compile": compiled}
+    body = {
+        "batch": 4,
+        "steps": 3,
+        "lr": 1e-3,
+        "warmup": 0,
+        "precision": "float32",
+        "sharding": sharding,
+        "compile": compiled,
+    }
     spec = make_spec(
         teacher,
         folder,
