@@ -116,9 +116,10 @@ def assert_same_end(one: Path, other: Path, *, exact: bool = True) -> None:
         rows = [rows_of(read_events(folder / "events.jsonl"), kind) for folder in (one, other)]
         assert len(rows[0]) == len(rows[1]) > 0
         for mine, its in zip(*rows, strict=True):
+            # What the lag is told from is a small difference of two losses.
             numbers = [key for key, value in mine.items() if isinstance(value, float) and key != "time_s"]
             assert {key: its[key] for key in numbers} == pytest.approx(
-                {key: mine[key] for key in numbers}, rel=1e-5 if exact else 1e-2, abs=1e-6 if exact else 1e-3
+                {key: mine[key] for key in numbers}, rel=1e-3 if exact else 1e-2, abs=1e-6 if exact else 1e-3
             )
 
 

@@ -21,12 +21,11 @@ from tests.train.test_families import make_spec
 from tests.train.test_lora import material_of
 from tests.train.tinyfamilies import tiny_family
 
-# Both gradients of a student's step, a probe with its own, accumulation, and features of a network that learns.
+# Both gradients of a student's step, a probe with its own, and features of a network that learns.
 KINDS: dict[str, dict[str, object]] = {
     "plain": {"gan": {"start": 0.0, "weight": 0.05}},
     "fake": {
         "gan": {"start": 0.0, "weight": 0.05, "features": "fake"},
-        "accumulate": 2,
         "gradient_checkpointing": True,
     },
 }
@@ -44,7 +43,17 @@ def _train(
 ) -> None:
     changes = dict(KINDS[kind])
     gan = changes.pop("gan")
-    body = {"batch": 4, "steps": 3, "lr": 1e-3, "precision": "float32", "sharding": sharding, "compile": compiled}
+    # One process adds the same parts up as two; in another order Adam makes whole steps of what is rounding alone.
+    changes["accumulate"] = 2 // ranks.world
+    body = {
+        "batch": 4,
+        "steps": 3,
+        "lr": 1e-3,
+        "warmup": 0,
+        "precision": "float32",
+        "sharding": sharding,
+        "compile": compiled,
+    }
     spec = make_spec(
         teacher,
         folder,
@@ -101,9 +110,8 @@ def assert_same_end(one: Path, other: Path) -> None:
         assert first.keys() == second.keys()
         assert not any("_orig_mod" in name for name in first)
         far = {name: float((first[name].double() - second[name].double()).abs().max()) for name in first}
-        # Float32 sums in another order; a student's step is 1e-3 at most, whatever its gradient's size.
-        assert max(far.values()) < 2e-4, sorted(far.items(), key=lambda pair: -pair[1])[:5]
-        assert sum(far.values()) / len(far) < 1e-5
+        # The norm that gradients are clipped by is summed in another order.
+        assert max(far.values()) < 1e-5, sorted(far.items(), key=lambda pair: -pair[1])[:5]
 
 
 @pytest.fixture(scope="module")
