@@ -63,7 +63,7 @@ def accept(
 ) -> None:
     """Make a proposal the next version of its policy and record who did; older versions are kept.
 
-    Example: qcgen learn accept proposal.json --by-whom "J. Doe" --to profiles
+    Example: qcgen learn accept proposal.json --by-whom jdoe --to profiles
     """
     from qcgen.cli.wiring import opened
     from qcgen.pipeline.learn import accept_proposal, describe_proposal, read_proposal

@@ -80,10 +80,11 @@ class SamplingSpec(Frozen):
     def _one_plan(self) -> "SamplingSpec":
         if self.aql not in (None, 1.0, 2.5, 4.0):
             raise ValueError(f"aql must be 1, 2.5 or 4 (got {self.aql:g}). Cure: one of these, or n and accept")
-        free = self.n is not None and self.accept is not None
-        if (self.aql is None) != free or (self.n is None) != (self.accept is None):
+        given = [name for name in ("aql", "n", "accept") if getattr(self, name) is not None]
+        if given not in (["aql"], ["n", "accept"]):
+            found = ", ".join(given) or "nothing"
             raise ValueError(
-                "must be {aql: 1, 2.5 or 4} or {n: ..., accept: ...}. Cure: give aql alone, or n and accept"
+                f"must hold aql alone, or n and accept (got {found}). Cure: {{aql: 2.5}} or {{n: 80, accept: 5}}"
             )
         if self.n is not None and self.accept is not None and self.accept >= self.n:
             raise ValueError(f"accept must be less than n (got {self.accept} of {self.n}). Cure: a smaller accept")

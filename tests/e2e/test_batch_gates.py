@@ -86,5 +86,5 @@ def test_wrong_gate_keys_are_told_with_their_line(
     code, _, err = qcgen("plan", path)
     assert code == 2
     assert "qc.gate.collapse: must be one of off, warn, block (got 'stop')" in err
-    assert "{aql: 1, 2.5 or 4} or {n: ..., accept: ...}" in err
+    assert "qc.gate.sampling: must hold aql alone, or n and accept (got n). {aql: 2.5} or {n: 80, accept: 5}." in err
     assert "Did you mean 'drift'?" in err
