@@ -25,6 +25,8 @@ class _Accepted:
     source: str
     model: str | None
     encoder: str | None
+    out_dir: Path | None = None
+    ids: tuple[str, ...] = ()
 
 
 def calibrate(
@@ -73,6 +75,7 @@ def calibrate(
         group_by=group or (),
     )
     write_calibration(made, target)
+    _write_embeddings(accepted, target)
     groups = {"groups": len(made.groups), "backed_off": len(made.backed_off)}
     text = f"{describe(made)}\ncalibration: {target}"
     print_result({"calibration": target, "n": made.n, **groups}, as_json=json, text=text)
@@ -108,4 +111,21 @@ def _of_run(name: str, policy: "Policy", *, db: str) -> _Accepted:
     by_whom = "accepted by people" if looked_at else "accepted by the policy, looked at by nobody"
     encoder = resolve_model(JobSpec.model_validate_json(run.spec_json).qc.clip.model).digest
     fields = [with_size(row.fields, row.width, row.height) for row in taken]
-    return _Accepted(measures, fields, f"run {run.run_id} of {run.name}, {by_whom}", run.model_digest, encoder)
+    told = f"run {run.run_id} of {run.name}, {by_whom}"
+    ids = tuple(row.image_id for row in taken)
+    return _Accepted(measures, fields, told, run.model_digest, encoder, Path(run.out_dir), ids)
+
+
+def _write_embeddings(accepted: _Accepted, target: Path) -> None:
+    """Beside the calibration, for the gates on whole batches; an older file must not outlive its calibration."""
+    from qcgen.pipeline.embeddings import embeddings_of
+    from qcgen.qc.embeddings import write_embeddings
+    from qcgen.qc.profile import embeddings_beside
+
+    path = embeddings_beside(target)
+    path.unlink(missing_ok=True)
+    kept = None if accepted.out_dir is None else embeddings_of(accepted.out_dir, accepted.encoder)
+    if kept is not None and accepted.encoder is not None:
+        mine = kept.only(accepted.ids)
+        vectors = mine.vectors.half().numpy()
+        write_embeddings(path, encoder=accepted.encoder, ids=mine.ids, prompts=mine.prompts, vectors=vectors)

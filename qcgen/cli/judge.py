@@ -1,17 +1,27 @@
 """`qcgen judge`: decide again from stored scores."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qcgen.cli.console import print_result
-from qcgen.cli.options import DATABASE, Db, Json, Run
+from qcgen.cli.options import DATABASE, AllowStale, Db, Json, Run
 from qcgen.core.errors import QcgenError
 
 
 def judge(
     run: Run,
     policy: Annotated[str, typer.Option("--policy", metavar="P", help="A built-in profile's name, or a file.")],
+    fdr: Annotated[
+        float | None,
+        typer.Option("--fdr", min=0.001, max=0.5, metavar="Q", help="False share of the queue; else the job's."),
+    ] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option("--decisions", metavar="CSV", help="Columns image_id, decision (accept, reject); for the gates."),
+    ] = None,
+    allow_stale: AllowStale = False,
     db: Db = DATABASE,
     json: Json = False,
 ) -> None:
@@ -20,14 +30,15 @@ def judge(
     Example: qcgen judge demo-apparel --policy apparel
     """
     from qcgen.cli.summary import read_summary, summary_text
-    from qcgen.cli.wiring import find_run, opened, write_report_of
+    from qcgen.cli.wiring import find_run, opened, read_decisions, write_report_of
     from qcgen.pipeline.rejudge import rejudge
     from qcgen.qc.policy import load_policy
 
-    loaded = load_policy(policy)
+    loaded = load_policy(policy, allow_stale=allow_stale)
+    said = None if decisions is None else {one.image_id: one.decision for one in read_decisions(decisions)}
     with opened(db, create=False) as store:
         before = read_summary(store, find_run(store, run))
-        judged = write_report_of(store, rejudge(find_run(store, run), store, loaded))
+        judged = write_report_of(store, rejudge(find_run(store, run), store, loaded, fdr=fdr, decisions=said))
         summary = read_summary(store, judged)
     changes = [f"{name}: {before[name]} -> {summary[name]}" for name in ("accepted", "flagged", "rejected")]
     print_result(summary, as_json=json, text="\n".join([*changes, summary_text(summary)]))

@@ -12,6 +12,7 @@ from qcgen.cli import (
     doctor,
     evaluate,
     judge,
+    learn,
     models,
     pilot,
     plan,
@@ -38,6 +39,7 @@ app.command()(plan.plan)
 app.command()(score.score)
 app.command()(calibrate.calibrate)
 app.command()(judge.judge)
+app.add_typer(learn.app, name="learn")
 app.command()(report.report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")

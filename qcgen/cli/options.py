@@ -22,3 +22,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where networks run; auto prefers CUDA.")]
 Profile = Annotated[str, typer.Option("--profile", metavar="P", help="A built-in profile's name, or a file.")]
 Clip = Annotated[str, typer.Option("--clip", metavar="MODEL", help="The CLIP: embedded:NAME or an open_clip folder.")]
+AllowStale = Annotated[
+    bool, typer.Option("--allow-stale", help="Judge by a calibration that does not fit, and mark every verdict.")
+]

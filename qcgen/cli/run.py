@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qcgen.cli.console import plain, print_result, progress_shown, say
-from qcgen.cli.options import DATABASE, Db, Device, DeviceOption, Job, Json
+from qcgen.cli.options import DATABASE, AllowStale, Db, Device, DeviceOption, Job, Json
 from qcgen.core.errors import QcgenError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def run(
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Only the first N items.")] = None,
     device: DeviceOption = Device.AUTO,
     executor: Annotated[Executor, typer.Option("--executor", help="How shards are worked.")] = Executor.INPROCESS,
+    allow_stale: AllowStale = False,
     json: Json = False,
 ) -> None:
     """Plan, generate, score, judge, store and report a job. Started again, it resumes. Exit 1 if a gate is red.
@@ -42,7 +43,7 @@ def run(
         _tell_blocked(prepared, as_json=json)
         raise typer.Exit(QcgenError.exit_code)
     with opened(db) as store:
-        finished, made = work(prepared, store, out=out, limit=limit, device=device)
+        finished, made = work(prepared, store, out=out, limit=limit, device=device, allow_stale=allow_stale)
         summary = read_summary(store, finished) | {"generated_now": made}
     text = summary_text(summary)
     if made == 0:
@@ -60,6 +61,7 @@ def work(
     limit: int | None,
     device: Device,
     with_report: bool = True,
+    allow_stale: bool = False,
 ) -> tuple["RunInfo", int]:
     """Load the networks and run the job.
 
@@ -73,7 +75,7 @@ def work(
 
     job, ref = prepared.job, prepared.ref
     prepare_torch()
-    policy = load_policy(job.qc.profile)
+    policy = load_policy(job.qc.profile, allow_stale=allow_stale)
     where = pick_device(device)
     made = 0
     with progress_shown(job.name) as show:

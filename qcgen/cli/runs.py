@@ -1,5 +1,8 @@
 """`qcgen runs`: what the database knows of past and present runs."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from qcgen.cli.console import print_result, table
@@ -39,3 +42,37 @@ def show(run: Run, db: Db = DATABASE, json: Json = False) -> None:
     with opened(db, create=False) as store:
         summary = read_summary(store, find_run(store, run))
     print_result(summary, as_json=json, text=summary_text(summary))
+
+
+@app.command()
+def sample(
+    run: Run,
+    to: Annotated[Path, typer.Option("--to", metavar="CSV", help="A new file.")] = Path("sample.csv"),
+    db: Db = DATABASE,
+    json: Json = False,
+) -> None:
+    """List the accepted pictures that people should look at, by the job's `qc.gate.sampling` (AQL 2.5 without one).
+
+    Fill in `decision` (accept or reject), then: qcgen judge RUN --policy P --decisions CSV.
+
+    Example: qcgen runs sample demo-apparel --to sample.csv
+    """
+    from qcgen.cli.wiring import find_run, opened
+    from qcgen.core.errors import SpecError
+    from qcgen.core.job import JobSpec
+    from qcgen.pipeline.batchgates import sample_of, survey
+    from qcgen.pipeline.decisions import COLUMNS
+    from qcgen.report.csvout import write_csv
+
+    if to.exists():
+        raise SpecError(f"--to: must be a new file (got {to}). Cure: another name, so that no decision is lost.")
+    with opened(db, create=False) as store:
+        found = find_run(store, run)
+        gate = JobSpec.model_validate_json(found.spec_json).qc.gate
+        ids = sample_of(found.run_id, survey(store.rows(found.run_id)), gate)
+        wanted = set(ids)
+        rows = {row.image_id: row for row in store.rows(found.run_id) if row.image_id in wanted}
+    listed = [(one, "", "", "audit", rows[one].sku, rows[one].relpath) for one in ids]
+    write_csv(to, (*COLUMNS, "sku", "relpath"), listed)
+    text = f"{len(ids)} pictures to look at: {to}"
+    print_result({"sample": to, "n": len(ids), "image_ids": ids}, as_json=json, text=text)

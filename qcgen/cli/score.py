@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qcgen.cli.console import plain, print_result, progress_shown, table
-from qcgen.cli.options import Clip, Device, DeviceOption, Json, Profile
+from qcgen.cli.options import AllowStale, Clip, Device, DeviceOption, Json, Profile
 from qcgen.core.errors import QcgenError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def score(
     prompts: Prompts = None,
     clip: Clip = "embedded:clip-apparel",
     device: DeviceOption = Device.AUTO,
+    allow_stale: AllowStale = False,
     json: Json = False,
 ) -> None:
     """Measure and judge pictures made elsewhere. Exit 1 if any is rejected.
@@ -35,7 +36,8 @@ def score(
     from qcgen.core.types import Outcome
     from qcgen.qc.policy import load_policy
 
-    scored = score_paths(paths, load_policy(profile), prompts=prompts, clip=clip, device=device)
+    policy = load_policy(profile, allow_stale=allow_stale)
+    scored = score_paths(paths, policy, prompts=prompts, clip=clip, device=device)
     counts = {outcome.value: sum(one.verdict.outcome is outcome for one in scored) for outcome in Outcome}
     bad = [one for one in scored if one.verdict.outcome is not Outcome.ACCEPT]
     rows = [(str(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]
@@ -61,6 +63,7 @@ def score_paths(
     subjects = describe(find_pictures(paths), columns)
     prepare_torch()
     encoder = None if columns is None else load_encoder(clip, device=pick_device(device))
+    policy = policy.fit(encoder_digest=None if encoder is None else encoder.digest)
     vocabulary = {name: tuple(dict.fromkeys(cells)) for name, cells in (columns or {}).items()}
     with progress_shown("score") as show:
         return score_files(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qcgen.cli.options import Device
 from qcgen.core.errors import PrerequisiteError, SpecError
@@ -12,6 +13,9 @@ from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, ModelRef, RunInfo, Severity
+
+if TYPE_CHECKING:
+    from qcgen.pipeline.decisions import Decision
 
 REPORTS = Path("reports")
 """In the folder where qcgen is started."""
@@ -132,6 +136,13 @@ def read_columns(path: Path) -> Mapping[str, Sequence[str]]:
     problems.stop_if_any()
     assert table is not None
     return table.columns
+
+
+def read_decisions(path: Path) -> "list[Decision]":
+    """What people decided, from a table; SpecError with every mistake."""
+    from qcgen.pipeline.decisions import parse_decisions
+
+    return parse_decisions(path.name, read_columns(path))
 
 
 def cache_folder() -> Path:

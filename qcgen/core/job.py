@@ -69,11 +69,48 @@ class RetrySpec(Frozen):
     max_attempts: int = Field(3, ge=1, le=10)
 
 
+Alarm = Literal["off", "warn", "block"]
+
+
+class SamplingSpec(Frozen):
+    """Accepted pictures that people look at: the standard's plan for `aql`, or `n` of which `accept` may be bad."""
+
+    aql: float | None = None
+    n: int | None = Field(None, ge=1, le=100_000)
+    accept: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _one_plan(self) -> "SamplingSpec":
+        if self.aql not in (None, 1.0, 2.5, 4.0):
+            raise ValueError(f"aql must be 1, 2.5 or 4 (got {self.aql:g}). Cure: one of these, or n and accept")
+        given = [name for name in ("aql", "n", "accept") if getattr(self, name) is not None]
+        if given not in (["aql"], ["n", "accept"]):
+            found = ", ".join(given) or "nothing"
+            raise ValueError(
+                f"must hold aql alone, or n and accept (got {found}). Cure: {{aql: 2.5}} or {{n: 80, accept: 5}}"
+            )
+        if self.n is not None and self.accept is not None and self.accept >= self.n:
+            raise ValueError(f"accept must be less than n (got {self.accept} of {self.n}). Cure: a smaller accept")
+        return self
+
+
 class GateSpec(Frozen):
-    """`flag_rate`: spc (needs 20 past runs) or the highest allowed share; `aql` in per cent."""
+    """`flag_rate`: spc (needs 20 past runs) or the highest allowed share; `aql` in per cent. `collapse`, `drift` and
+    `trend`: what an alarm does. `sampling`: how many accepted pictures people look at."""
 
     flag_rate: Literal["spc"] | Annotated[float, Field(gt=0, le=1)] = "spc"
     aql: float = Field(2.5, gt=0, le=10)
+    collapse: Alarm = "warn"
+    drift: Alarm = "warn"
+    trend: Alarm = "warn"
+    sampling: SamplingSpec | None = None
+
+
+class QueueSpec(Frozen):
+    """`fdr`: the share of false flags that a batch's queue may hold on average; without it each picture is judged
+    alone."""
+
+    fdr: float | None = Field(None, gt=0, le=0.5)
 
 
 class QcSpec(Frozen):
@@ -81,6 +118,7 @@ class QcSpec(Frozen):
     clip: ClipSpec = ClipSpec()
     retry: RetrySpec = RetrySpec()
     gate: GateSpec = GateSpec()
+    queue: QueueSpec = QueueSpec()
 
 
 class ReviewSpec(Frozen):

@@ -1,19 +1,32 @@
-"""What a whole run must satisfy before it is delivered: no missing items, an acceptance number, a flag rate."""
+"""What a whole run must satisfy before it is delivered: no missing items, an acceptance number, a flag rate; the gates
+on its distribution are in `batchgates`."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 from scipy.special import bdtr
 
-from qcgen.core.job import GateSpec
+from qcgen.core.errors import BlockedError
+from qcgen.core.job import GateSpec, JobSpec
+from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
+from qcgen.pipeline.batchgates import COLLAPSE, EMBEDDINGS, MOST, judge_batch, survey
+from qcgen.pipeline.embeddings import embeddings_of
+from qcgen.qc.embeddings import Embeddings, concatenate, read_embeddings
+from qcgen.qc.policy import Policy
+from qcgen.qc.stale import stamp
 
 FLAG_RATE = "gate_flag_rate"
 AQL = "gate_aql"
 FAILED = "gate_failed_items"
 NEEDED_RUNS = 20
+ENCODER_DIGEST = "encoder_digest"
+"""Key of `RunInfo.environment`."""
+_OF_EMBEDDINGS = (COLLAPSE, EMBEDDINGS)
 _PRODUCER_CONFIDENCE = 0.95
 
 
@@ -30,6 +43,57 @@ class Counts:
     @property
     def generated(self) -> int:
         return self.accepted + self.flagged + self.rejected
+
+
+def judge_run(
+    run: RunInfo, store: Store, policy: Policy, *, decisions: Mapping[str, str] | None = None
+) -> tuple[Finding, ...]:
+    """Every gate of a run, from its stored rows and the embeddings in its folder.
+
+    Args:
+        decisions: `accept` or `reject` by image id, beside those stored.
+    """
+    gate = JobSpec.model_validate_json(run.spec_json).qc.gate
+    history = [past for past in store.runs() if past.name == run.name and past.run_id != run.run_id]
+    encoder = run.environment.get(ENCODER_DIGEST)
+    own = partial(embeddings_of, Path(run.out_dir), encoder)
+    reference = partial(_reference, run, store, policy, history, encoder)
+    seen = survey(store.rows(run.run_id), decisions)
+    stale = [replace(one, severity=Severity.WARN) for one in stamp(policy.stale)]
+    return (
+        *judge_gates(count(store.rows(run.run_id)), gate, history),
+        *judge_batch(run, seen, policy, gate, history, own=own, reference=reference),
+        *stale,
+    )
+
+
+def refuse_red(run: RunInfo) -> None:
+    """Stop what would deliver a run with a red gate.
+
+    Raises:
+        BlockedError: with what each red gate found.
+    """
+    red = [f"{gate.kind}: {gate.message}" for gate in run.gates if gate.severity is Severity.BLOCK]
+    if red:
+        cure = "Cure: mend the cause and run again, or judge by another policy (qcgen judge); nothing was written."
+        raise BlockedError("\n".join([f"run {run.run_id} of {run.name}: a gate is red. {cure}", *red]))
+
+
+def _reference(
+    run: RunInfo, store: Store, policy: Policy, history: Sequence[RunInfo], encoder: str | None
+) -> Embeddings | None:
+    """The calibration's pictures, else those of the newest runs of this job by the same model without an alarm."""
+    if policy.embeddings is not None and (known := read_embeddings([policy.embeddings], encoder=encoder)):
+        return known
+    found: list[Embeddings] = []
+    for past in history:
+        alike = past.status == "complete" and past.model_digest == run.model_digest
+        if alike and not any(one.kind in _OF_EMBEDDINGS and one.severity is not Severity.INFO for one in past.gates):
+            kept = embeddings_of(Path(past.out_dir), encoder)
+            found += [] if kept is None else [kept.only(survey(store.rows(past.run_id)).shown)]
+        if sum(len(one.ids) for one in found) >= MOST:
+            break
+    return concatenate(found)
 
 
 def count(rows: Iterable[Row]) -> Counts:

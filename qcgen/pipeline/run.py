@@ -1,15 +1,12 @@
 """A generation job from its items to its report; started again, it goes on where it stopped."""
 
 import os
-import platform
 import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -35,15 +32,17 @@ from qcgen.generate.pool import FilePool
 from qcgen.generate.write import sync_folders
 from qcgen.govern.provenance import xmp_packet
 from qcgen.models.protocol import ImageTextEncoder, Student
+from qcgen.pipeline.embeddings import EmbeddingKeeper
 from qcgen.pipeline.executors.inprocess import Pending, work_through
-from qcgen.pipeline.gates import count, judge_gates
+from qcgen.pipeline.gates import ENCODER_DIGEST, judge_run
 from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.progress import Progress
-from qcgen.pipeline.rejudge import rejudge_duplicates
+from qcgen.pipeline.record import begin_record
+from qcgen.pipeline.rejudge import rejudge_duplicates, rejudge_queue
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
-from qcgen.qc.groups import with_size
+from qcgen.qc.groups import size_text, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
 from qcgen.qc.phash import phash
@@ -94,9 +93,14 @@ def run_job(
         SpecError: the output folder holds another job's run, or this job's from before it was changed.
         PausedError: stopped by a signal, the disk is full, or another process works in the folder; start again to
             resume.
+        PrerequisiteError: the policy was calibrated for another student, encoder or size.
     """
     folder = (out_dir or job.output.dir).resolve()
     planned = len(expansion) if limit is None else min(limit, len(expansion))
+    encoder_digest = None if encoder is None else encoder.digest
+    policy = policy.fit(
+        model_digest=student.ref.digest, encoder_digest=encoder_digest, size=size_text(student.size_px, student.size_px)
+    )
     identity = identify(
         job,
         items_digest=expansion.digest,
@@ -105,8 +109,16 @@ def run_job(
         policy_sha256=policy.sha256,
         out_dir=folder,
     )
-    run = _describe(
-        job, job_path, identity, expansion=expansion, student=student, policy=policy, folder=folder, planned=planned
+    facts = {ITEMS_DIGEST: expansion.digest} | ({} if encoder_digest is None else {ENCODER_DIGEST: encoder_digest})
+    run = begin_record(
+        job,
+        job_path,
+        identity,
+        model_digest=student.ref.digest,
+        policy_sha256=policy.sha256,
+        folder=folder,
+        planned=planned,
+        facts=facts,
     )
     with hold_folder(folder, key="output.dir", say=say), listen() as stop:
         refuse_changes(store, run)
@@ -146,6 +158,7 @@ class _Runner:
         self.student, self.precise, self.stop, self.tell, self.say = student, precise, stop, tell, say
         self.caps: dict[str, int] = {}
         self.folder = Path(run.out_dir)
+        self.keeper: EmbeddingKeeper | None = None
         self.clock = Clock()
         self.started = time.perf_counter()
         self.shards = [
@@ -168,8 +181,9 @@ class _Runner:
             if not self._all_done():
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
+                policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
                 rejudge_duplicates(self.run_info.run_id, self.store, policy)
-            finished = self._finish(base, "complete", self._gates())
+            finished = self._finish(base, "complete", (*judge_run(base, self.store, policy), *queue))
         except InterruptedRunError:
             self._finish(base, "interrupted", ())
             raise
@@ -202,11 +216,13 @@ class _Runner:
             size_px=self.student.size_px,
             clock=self.clock,
         )
+        if encoder is not None:
+            self.keeper = EmbeddingKeeper(self.folder, encoder.digest)
         worker = ShardWorker(
             expansion=self.expansion,
             generator=self._generator(self.student, ""),
             precise=self._precise_generator(),
-            assess=partial(_assess, Inspector(policy, encoder, self.expansion.vocabulary), policy),
+            assess=partial(_assess, Inspector(policy, encoder, self.expansion.vocabulary), policy, self.keeper),
             files=files,
             policy_sha256=policy.sha256,
             max_attempts=self.job.qc.retry.max_attempts,
@@ -270,6 +286,8 @@ class _Runner:
             images = [each.image for each in produced if each.image is not None]
             folders = {(self.folder / image.relpath).parent for image in images}
             sync_folders(folders | {folder.parent for folder in folders})
+            if self.keeper is not None:
+                self.keeper.write(made.shard, produced)
         with self.clock.stage("store"):
             if not self.store.record(self.run_info.run_id, made.shard, token, produced):
                 raise IntegrityError(
@@ -294,12 +312,6 @@ class _Runner:
             )
         )
         self.stop.check()
-
-    def _gates(self) -> tuple[Finding, ...]:
-        history = [
-            past for past in self.store.runs() if past.name == self.job.name and past.run_id != self.run_info.run_id
-        ]
-        return judge_gates(count(self.store.rows(self.run_info.run_id)), self.job.qc.gate, history)
 
     def _finish(self, base: RunInfo, status: str, gates: Sequence[Finding], report: str | None = None) -> RunInfo:
         """Seconds add up over the starts of a run."""
@@ -343,58 +355,19 @@ class _Runner:
 
 
 def _assess(
-    inspector: Inspector, policy: Policy, images: Tensor, items: Sequence[Item], extra: Sequence[Finding]
+    inspector: Inspector,
+    policy: Policy,
+    keeper: EmbeddingKeeper | None,
+    images: Tensor,
+    items: Sequence[Item],
+    extra: Sequence[Finding],
 ) -> list[tuple[tuple[Measure, ...], Verdict, str]]:
     with torch.inference_mode():
-        measured = inspector.measure(images, [item.prompt for item in items], [item.fields for item in items])
+        measured, embeddings = inspector.look(images, [item.prompt for item in items], [item.fields for item in items])
         hashes = phash(images)
+    if keeper is not None and embeddings is not None:
+        keeper.hold(items, embeddings)
     return [
         (measures, judge(measures, policy, extra=extra, fields=with_size(item.fields, *images.shape[:1:-1])), digits)
         for item, measures, digits in zip(items, measured, hashes, strict=True)
     ]
-
-
-def _describe(
-    job: JobSpec,
-    job_path: Path,
-    identity: Identity,
-    *,
-    expansion: Expansion,
-    student: Student,
-    policy: Policy,
-    folder: Path,
-    planned: int,
-) -> RunInfo:
-    return RunInfo(
-        run_id=identity.run_id,
-        name=job.name,
-        status="running",
-        purpose=job.purpose,
-        job_path=str(job_path),
-        spec_sha256=identity.spec_sha256,
-        spec_json=identity.spec_json,
-        model=job.model,
-        model_digest=student.ref.digest,
-        policy_sha256=policy.sha256,
-        planned=planned,
-        out_dir=str(folder),
-        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        ended_at=None,
-        seconds=0.0,
-        seconds_by_stage={},
-        environment={ITEMS_DIGEST: expansion.digest, **_read_environment()},
-        gates=(),
-        report=None,
-    )
-
-
-def _read_environment() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "pillow": version("pillow"),
-        "system": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "cores": str(os.cpu_count()),
-        "threads": str(torch.get_num_threads()),
-    }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Measure, Outcome, Severity, Verdict
-from qcgen.qc.groups import with_size
+from qcgen.qc.groups import SIZE, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
 from qcgen.qc.phash import find_duplicates, phash
@@ -110,7 +110,9 @@ def score_files(
     hashes = [(str(one.subject.path), one.pixels_sha256, one.phash or "") for one in offered]
     repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
     return [
-        replace(one, verdict=judge(one.measures, policy, extra=(finding,), fields=one.fields))
+        replace(
+            one, verdict=judge(one.measures, policy.fit(size=one.fields[SIZE]), extra=(finding,), fields=one.fields)
+        )
         if (finding := repeated.get(str(one.subject.path)))
         else one
         for one in scored
@@ -135,7 +137,7 @@ def _score_group(subjects: Sequence[Subject], inspector: Inspector, policy: Poli
         for (subject, sha256, codes), measures, digits in zip(alike, measured, phash(images), strict=True):
             pixels = hashlib.sha256(f"{tuple(codes.shape)}".encode() + codes.numpy().tobytes()).hexdigest()
             fields = with_size(subject.fields, codes.shape[2], codes.shape[1])
-            verdict = judge(measures, policy, fields=fields)
+            verdict = judge(measures, policy.fit(size=fields[SIZE]), fields=fields)
             done[subject.path] = Scored(subject, measures, verdict, sha256, pixels, digits, fields)
     return [done[subject.path] for subject in subjects]
 

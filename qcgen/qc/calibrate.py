@@ -9,7 +9,7 @@ from importlib.metadata import version
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Measure, Score
 from qcgen.qc.conformal import combine, false_flag_bound, fewest, flag_limit, p_value
-from qcgen.qc.groups import Key, halves, key_of, label, levels
+from qcgen.qc.groups import SIZE, Key, halves, key_of, label, levels
 from qcgen.qc.profile import Calibration, GroupReference, Profile, Reference
 from qcgen.qc.registry import find_detectors
 
@@ -79,6 +79,7 @@ def calibrate(
             for name, found in enough.items()
         },
         joint=tuple(joint),
+        size=_only_size(fields or ()),
         group_by=tuple(group_by),
         groups=tuple(groups),
         backed_off={label(group_by, key): n for key, n in backed_off.items()},
@@ -108,6 +109,11 @@ def _describe_group(calibration: Calibration, group: GroupReference) -> str:
 def _backed(calibration: Calibration) -> list[tuple[str, int]]:
     """The largest first, and no more than a reader would read."""
     return sorted(calibration.backed_off.items(), key=lambda one: -one[1])[:20]
+
+
+def _only_size(fields: Sequence[Mapping[str, str]]) -> str | None:
+    sizes = {one.get(SIZE) for one in fields}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def _keys(fields: Sequence[Mapping[str, str]], group_by: Sequence[str]) -> list[Key]:

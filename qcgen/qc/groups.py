@@ -22,7 +22,11 @@ Key = tuple[str, ...]
 
 def with_size(fields: Mapping[str, str], width: int, height: int) -> Mapping[str, str]:
     """An item's fields and the size of its picture."""
-    return {**fields, SIZE: str(width) if width == height else f"{width}x{height}"}
+    return {**fields, SIZE: size_text(width, height)}
+
+
+def size_text(width: int, height: int) -> str:
+    return str(width) if width == height else f"{width}x{height}"
 
 
 def key_of(fields: Mapping[str, str], group_by: Sequence[str]) -> Key:

@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import Measure, Score, Unscored
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.qc.policy import Policy
@@ -25,7 +24,7 @@ class Inspector:
         vocabulary: for each field, every value the catalogue uses.
 
     Raises:
-        PrerequisiteError: the policy's CLIP limits were calibrated with another encoder.
+        PrerequisiteError: the policy's CLIP limits were calibrated with another encoder, and it does not allow that.
     """
 
     def __init__(
@@ -34,11 +33,7 @@ class Inspector:
         encoder: ImageTextEncoder | None,
         vocabulary: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        if encoder is not None and policy.encoder_digest not in (None, encoder.digest):
-            raise PrerequisiteError(
-                f"profile {policy.name}: calibrated with the encoder {policy.encoder_digest}, got {encoder.digest}. "
-                f"Cure: use that encoder, or qcgen calibrate RUN --profile {policy.name}."
-            )
+        policy.fit(encoder_digest=None if encoder is None else encoder.digest)
         self._detectors = [find_detectors()[name] for name in policy.names()]
         self._encoder = None if encoder is None else _Remembering(encoder)
         self._vocabulary = dict(vocabulary or {})
@@ -47,12 +42,19 @@ class Inspector:
         self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
     ) -> list[tuple[Measure, ...]]:
         """One tuple of measures a picture, in the order given."""
+        return self.look(images, prompts, fields)[0]
+
+    def look(
+        self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
+    ) -> tuple[list[tuple[Measure, ...]], Float[Tensor, "b d"] | None]:
+        """Measures, and the embeddings behind them where there is an encoder."""
         batch = Batch(images, prompts, fields, self._encoder, self._vocabulary)
         with torch.inference_mode():
             columns = [
                 _measures(detector.name, detector.version, detector.score(batch)) for detector in self._detectors
             ]
-        return list(zip(*columns, strict=True))
+            embeddings = batch.clip
+        return list(zip(*columns, strict=True)), embeddings
 
 
 def _measures(name: str, version: int, scores: Scores) -> list[Measure]:

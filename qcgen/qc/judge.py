@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from qcgen.core.types import Finding, Measure, Outcome, Score, Severity, Unscored, Verdict
 from qcgen.qc.conformal import combine, joint_p_value, p_value
 from qcgen.qc.policy import Level, Policy, Rule
+from qcgen.qc.stale import stamp
 
 
 def judge(
@@ -24,28 +25,54 @@ def judge(
     level = policy.level(fields or {})
     by_name = {measure.detector: measure for measure in measures}
     values = {rule.detector: _value(by_name.get(rule.detector), rule) for rule in level.rules}
-    p_values = {
-        rule.detector: p_value(rule.badness(value), rule.reference, two_sided=rule.two_sided)
-        for rule in level.rules
-        if rule.reference is not None and (value := values[rule.detector]) is not None
-    }
-    found = list(extra)
+    found_p = _p_values(values, level)
+    found = [*extra, *stamp(policy.stale)]
     group = {"level": level.name} if policy.group_by else {}
     for rule in level.rules:
-        value, p = values[rule.detector], p_values.get(rule.detector)
+        value, p = values[rule.detector], found_p.get(rule.detector)
         if value is None:
             found += [_missing(rule, by_name.get(rule.detector))] if rule.required else []
         elif rule.ceiling is not None and rule.beyond(value, rule.ceiling):
             found.append(_finding(rule, Severity.BLOCK, value, rule.ceiling, p, group))
         elif p is not None and _flags(rule, value, p, level, policy.alpha):
             found.append(_finding(rule, Severity.WARN, value, _limit(rule, value), p, group))
-    statistic = combine(p_values, {rule.detector: rule.importance for rule in level.rules})
+    statistic = combine(found_p, {rule.detector: rule.importance for rule in level.rules})
     return Verdict(
         outcome=_outcome(found),
         reasons=tuple(sorted(found, key=_order)),
-        joint_p=joint_p_value(statistic, level.joint) if p_values else None,
+        joint_p=joint_p_value(statistic, level.joint) if found_p else None,
         policy_sha256=policy.sha256,
     )
+
+
+def p_values(
+    measures: Sequence[Measure], policy: Policy, *, fields: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """Each calibrated detector's own p-value, where it has a score."""
+    level = policy.level(fields or {})
+    by_name = {measure.detector: measure for measure in measures}
+    return _p_values({rule.detector: _value(by_name.get(rule.detector), rule) for rule in level.rules}, level)
+
+
+def flag_p_value(measures: Sequence[Measure], policy: Policy, *, fields: Mapping[str, str] | None = None) -> float:
+    """The smallest alpha at which the policy would flag the picture; 1 where no value is beyond its floor."""
+    level = policy.level(fields or {})
+    by_name = {measure.detector: measure for measure in measures}
+    found = [1.0]
+    for rule in level.rules:
+        value = _value(by_name.get(rule.detector), rule)
+        if rule.reference is not None and value is not None and _noticeable(rule, value):
+            p = p_value(rule.badness(value), rule.reference, two_sided=rule.two_sided)
+            found.append(joint_p_value(p / rule.importance, level.joint))
+    return min(found)
+
+
+def _p_values(values: Mapping[str, float | None], level: Level) -> dict[str, float]:
+    return {
+        rule.detector: p_value(rule.badness(value), rule.reference, two_sided=rule.two_sided)
+        for rule in level.rules
+        if rule.reference is not None and (value := values[rule.detector]) is not None
+    }
 
 
 def _value(measure: Measure | None, rule: Rule) -> float | None:
@@ -54,8 +81,11 @@ def _value(measure: Measure | None, rule: Rule) -> float | None:
 
 
 def _flags(rule: Rule, value: float, p: float, level: Level, alpha: float) -> bool:
-    if joint_p_value(p / rule.importance, level.joint) > alpha:
-        return False
+    return joint_p_value(p / rule.importance, level.joint) <= alpha and _noticeable(rule, value)
+
+
+def _noticeable(rule: Rule, value: float) -> bool:
+    """Beyond the floor of the value's side, if there is one."""
     if _too_good(rule, value):
         return rule.other_floor is None or rule.badness(value) < rule.badness(rule.other_floor)
     return rule.floor is None or rule.beyond(value, rule.floor)

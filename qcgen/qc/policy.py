@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.errors import SpecError
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
 from qcgen.qc.profile import (
@@ -13,12 +13,14 @@ from qcgen.qc.profile import (
     GroupReference,
     Profile,
     Reference,
+    embeddings_beside,
     find_profile,
     read_calibration,
     read_profile,
 )
 from qcgen.qc.protocol import Detector
 from qcgen.qc.registry import find_detectors
+from qcgen.qc.stale import of_files, of_work, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything `judge` needs. `sha256` covers the bytes of profile and calibration."""
+    """Everything `judge` needs.
+
+    Attributes:
+        sha256: covers the bytes of profile and calibration, and `stale`.
+        size: of the calibration's pictures, as `groups.with_size` writes it; None if they had several.
+        embeddings: of the calibration's pictures, where that file is there; for the gates on a whole batch.
+        allow_stale: go on with a calibration that does not fit; `stale` says why it does not, on every verdict.
+    """
 
     name: str
     alpha: float
@@ -76,6 +85,31 @@ class Policy:
     model_digest: str | None = None
     group_by: tuple[str, ...] = ()
     groups: Mapping[Key, Level] = field(default_factory=dict)
+    size: str | None = None
+    embeddings: Path | None = None
+    allow_stale: bool = False
+    stale: tuple[str, ...] = ()
+
+    def fit(
+        self, *, model_digest: str | None = None, encoder_digest: str | None = None, size: str | None = None
+    ) -> "Policy":
+        """This policy for pictures of a model, with an encoder, of a size; None is not looked at.
+
+        Raises:
+            PrerequisiteError: it was calibrated with others, unless `allow_stale`.
+        """
+        calibrated = {"model": self.model_digest, "encoder": self.encoder_digest, "size": self.size}
+        return self.admit(of_work(calibrated, {"model": model_digest, "encoder": encoder_digest, "size": size}))
+
+    def admit(self, problems: Sequence[str]) -> "Policy":
+        """This policy in spite of the problems, if that is allowed; raises PrerequisiteError if not."""
+        fresh = [one for one in problems if one not in self.stale]
+        if not fresh:
+            return self
+        if not self.allow_stale:
+            raise refusal(self.name, fresh)
+        marked = hashlib.sha256("\n".join([self.sha256, *fresh]).encode()).hexdigest()
+        return replace(self, stale=(*self.stale, *fresh), sha256=marked)
 
     def level(self, fields: Mapping[str, str]) -> Level:
         """What judges a picture of these fields: its finest calibrated group, else the whole reference."""
@@ -83,36 +117,48 @@ class Policy:
         own = next((self.groups[key] for key in keys if key in self.groups), None)
         return own or Level(WHOLE, self.rules, self.joint)
 
+    def at(self, alpha: float, *, fdr: float) -> "Policy":
+        """This policy at the level that a batch's queue got from `fdr`; limits follow, the digest names `fdr` alone."""
+        groups = {
+            key: replace(one, rules=tuple(with_limits(rule, one.joint, alpha) for rule in one.rules))
+            for key, one in self.groups.items()
+        }
+        rules = tuple(with_limits(rule, self.joint, alpha) for rule in self.rules)
+        marked = hashlib.sha256(f"{self.sha256}\nfdr {fdr}".encode()).hexdigest()
+        return replace(self, alpha=alpha, rules=rules, groups=groups, sha256=marked)
+
     def names(self) -> tuple[str, ...]:
         return tuple(rule.detector for rule in self.rules)
 
 
-def load_policy(profile: str) -> Policy:
+def load_policy(profile: str, *, allow_stale: bool = False) -> Policy:
     """The policy of a built-in profile's name or of a profile file's path.
 
     Raises:
         SpecError: unknown profile or detector, malformed file; lists every mistake.
-        PrerequisiteError: the calibration is missing, or was made by other detector versions, importances or alpha.
+        PrerequisiteError: the calibration is missing, or stale (`stale.of_files`) without `allow_stale`.
     """
     path = find_profile(profile)
     wanted = read_profile(path)
     calibration_path = path.parent / wanted.calibration if wanted.calibration else None
     calibration = read_calibration(calibration_path) if calibration_path else None
-    return build_policy(wanted, calibration, sha256=_digest(path, calibration_path))
+    policy = build_policy(wanted, calibration, sha256=_digest(path, calibration_path), allow_stale=allow_stale)
+    beside = None if calibration_path is None else embeddings_beside(calibration_path)
+    return replace(policy, embeddings=beside if beside is not None and beside.is_file() else None)
 
 
-def build_policy(profile: Profile, calibration: Calibration | None, *, sha256: str) -> Policy:
+def build_policy(
+    profile: Profile, calibration: Calibration | None, *, sha256: str, allow_stale: bool = False
+) -> Policy:
     """Join a profile with its calibration; the errors of `load_policy`."""
     known = find_detectors()
     unknown = [name for name in profile.detectors if name not in known]
     if unknown:
         raise SpecError([f"detectors.{name}: no such detector. Cure: {', '.join(sorted(known))}." for name in unknown])
-    if calibration is not None:
-        _refuse_stale(profile, calibration, known)
     joint = calibration.joint if calibration else ()
     references = calibration.detectors if calibration else {}
     rules = tuple(_rule(profile, known[name], references.get(name), joint) for name in profile.detectors)
-    return Policy(
+    policy = Policy(
         name=profile.name,
         alpha=profile.alpha,
         near_duplicate_bits=profile.near_duplicate_bits,
@@ -123,7 +169,10 @@ def build_policy(profile: Profile, calibration: Calibration | None, *, sha256: s
         model_digest=calibration.model_digest if calibration else None,
         group_by=calibration.group_by if calibration else (),
         groups={} if calibration is None else _levels(calibration, rules, profile.alpha),
+        size=calibration.size if calibration else None,
+        allow_stale=allow_stale,
     )
+    return policy if calibration is None else policy.admit(of_files(profile, calibration, known))
 
 
 def _levels(calibration: Calibration, rules: Sequence[Rule], alpha: float) -> dict[Key, Level]:
@@ -175,23 +224,6 @@ def _rule(profile: Profile, detector: Detector, reference: Reference | None, joi
         other_floor=wanted.other_floor,
     )
     return with_limits(rule, joint, profile.alpha)
-
-
-def _refuse_stale(profile: Profile, calibration: Calibration, known: Mapping[str, Detector]) -> None:
-    problems = []
-    if calibration.alpha != profile.alpha:
-        problems.append(f"alpha: the profile says {profile.alpha}, the calibration was made for {calibration.alpha}")
-    for name, reference in calibration.detectors.items():
-        if name in known and reference.version != known[name].version:
-            problems.append(f"{name}: version {known[name].version} here, calibrated with version {reference.version}")
-        wanted = profile.detectors.get(name)
-        if wanted and wanted.importance not in (0, reference.importance):
-            problems.append(f"{name}: importance {wanted.importance}, calibrated with {reference.importance}")
-        if wanted and wanted.importance and wanted.two_sided != reference.two_sided:
-            problems.append(f"{name}: two_sided {wanted.two_sided}, calibrated with {reference.two_sided}")
-    if problems:
-        cure = "Cure: qcgen calibrate RUN --profile " + profile.name
-        raise PrerequisiteError(f"profile {profile.name}: its calibration is stale. {'; '.join(problems)}. {cure}")
 
 
 def _digest(*paths: Path | None) -> str:

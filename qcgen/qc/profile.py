@@ -44,7 +44,10 @@ class DetectorRule(_Frozen):
 
 
 class Profile(_Frozen):
-    """What a kind of catalogue wants of its pictures; `calibration` is a path from the profile's own folder."""
+    """What a kind of catalogue wants of its pictures; `calibration` is a path from the profile's own folder.
+
+    `revision` counts the versions that were learnt from decisions, `parent` is the digest of the policy before.
+    """
 
     version: Literal[1]
     name: str
@@ -52,6 +55,8 @@ class Profile(_Frozen):
     near_duplicate_bits: int = Field(ge=0, le=64)
     calibration: str | None
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
+    revision: int = Field(1, ge=1)
+    parent: str | None = None
 
 
 class Reference(_Frozen):
@@ -85,6 +90,7 @@ class Calibration(_Frozen):
     Attributes:
         n: pictures in the reference, both halves.
         encoder_digest, model_digest: what the scores depend on besides the detectors; None where not involved.
+        size: of all pictures, as `128` or `96x128`; None if they differ.
         uncalibrated: detectors of the profile that had too few scores, with how many.
         group_by: item fields (or `size_px`) that make groups, coarsest first; `groups` have limits of their own.
         backed_off: groups that had too few pictures for that, with how many.
@@ -103,6 +109,7 @@ class Calibration(_Frozen):
     uncalibrated: Mapping[str, int]
     detectors: Mapping[str, Reference]
     joint: tuple[FiniteFloat, ...]
+    size: str | None = None
     group_by: tuple[str, ...] = ()
     groups: tuple[GroupReference, ...] = ()
     backed_off: Mapping[str, int] = {}
@@ -135,6 +142,11 @@ def read_calibration(path: Path) -> Calibration:
     if not path.is_file():
         raise PrerequisiteError(f"{path}: the profile's calibration is missing. Cure: qcgen calibrate RUN --profile P.")
     return _read(path, Calibration)
+
+
+def embeddings_beside(calibration: Path) -> Path:
+    """The file of the reference pictures' embeddings."""
+    return calibration.with_suffix(".embeddings.npz")
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:

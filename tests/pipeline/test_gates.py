@@ -4,9 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from qcgen.core.errors import BlockedError
 from qcgen.core.job import GateSpec
 from qcgen.core.types import Finding, RunInfo, Severity
-from qcgen.pipeline.gates import AQL, FAILED, FLAG_RATE, Counts, acceptance_number, control_limit, judge_gates
+from qcgen.pipeline.gates import (
+    AQL,
+    FAILED,
+    FLAG_RATE,
+    Counts,
+    acceptance_number,
+    control_limit,
+    judge_gates,
+    refuse_red,
+)
 
 
 def gate_of(counts: Counts, kind: str, gate: GateSpec | None = None, history: list[RunInfo] | None = None) -> Finding:
@@ -72,3 +82,11 @@ def test_a_run_of_failures_alone_is_judged_without_dividing_by_zero() -> None:
 def test_history_is_read_by_time_whatever_else_a_run_kept() -> None:
     history = [replace(past_run(0.1), gates=())] * 25
     assert "0 of 20 earlier runs" in gate_of(Counts(accepted=3), FLAG_RATE, history=history).message
+
+
+def test_a_red_gate_stops_what_would_deliver_the_run_and_says_why() -> None:
+    refuse_red(past_run(0.1))
+    red = replace(past_run(0.1), gates=(Finding(AQL, Severity.BLOCK, "11 of 240 items are rejected", 11.0, 10.0),))
+    with pytest.raises(BlockedError, match="gate_aql: 11 of 240 items are rejected") as raised:
+        refuse_red(red)
+    assert "Cure:" in str(raised.value)

@@ -36,16 +36,17 @@ class Vendi:
         self._gathered.update(*columns, real=real)
 
     def compute(self) -> Mapping[str, float]:
-        return {"vendi": _vendi(*self._gathered.rows(real=False))}
+        return {"vendi": vendi_score(*self._gathered.rows(real=False))}
 
     def reference(self) -> Mapping[str, float]:
-        return {"vendi": _vendi(*self._gathered.rows(real=True))}
+        return {"vendi": vendi_score(*self._gathered.rows(real=True))}
 
     def reset(self) -> None:
         self._gathered.reset()
 
 
-def _vendi(embeddings: Float[Tensor, "n d"]) -> float:
+def vendi_score(embeddings: Float[Tensor, "n d"]) -> float:
+    """exp of the entropy of the eigenvalues of the embeddings' second moment."""
     unit = torch.nn.functional.normalize(embeddings.double(), dim=1)
     shares = torch.linalg.eigvalsh(unit.T @ unit / len(unit)).clamp(min=0)
     return float(torch.special.entr(shares).sum().exp())

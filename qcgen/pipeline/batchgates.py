@@ -1,0 +1,215 @@
+"""Gates on a run's whole distribution: variety, drift, trend over nights, and the sample that people look at."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+
+from qcgen.core.job import Alarm, GateSpec
+from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
+from qcgen.qc.acceptance import Plan, draw_sample, plan_for
+from qcgen.qc.drift import BASELINE, LEVEL, mmd_p_value, pair, shifted_scores, trend, variety
+from qcgen.qc.embeddings import Embeddings
+from qcgen.qc.policy import Policy
+
+COLLAPSE = "gate_collapse"
+DRIFT = "gate_drift"
+EMBEDDINGS = "gate_embeddings"
+TREND = "gate_trend"
+SAMPLING = "gate_sampling"
+FEWEST = 50
+"""Pictures below which a batch says too little of its variety."""
+MOST = 1000
+"""Pictures that are compared; of more, this many are drawn."""
+
+Decisions = Mapping[str, str]
+"""`accept` or `reject` by image id."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the gates need of a run's standing rows.
+
+    Attributes:
+        values: of each detector, over the pictures that may be delivered (not rejected, not failed).
+        shown: ids of those pictures.
+        passed: ids of the accepted ones that no person has looked at first.
+        decisions: what people said of pictures.
+    """
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+    shown: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+    decisions: dict[str, str] = field(default_factory=dict)
+
+
+def survey(rows: Iterable[Row], decisions: Decisions | None = None) -> Survey:
+    found = Survey(decisions=dict(decisions or {}))
+    for row in rows:
+        if row.decision is not None:
+            found.decisions.setdefault(row.image_id, row.decision)
+        if row.outcome is Outcome.ACCEPT:
+            found.passed.append(row.image_id)
+        if row.outcome in (Outcome.ACCEPT, Outcome.REVIEW):
+            found.shown.append(row.image_id)
+            for name, value in row.measures.items():
+                found.values.setdefault(name, []).append(value)
+    return found
+
+
+def judge_batch(
+    run: RunInfo,
+    seen: Survey,
+    policy: Policy,
+    gate: GateSpec,
+    history: Sequence[RunInfo],
+    *,
+    own: Callable[[], Embeddings | None],
+    reference: Callable[[], Embeddings | None],
+) -> tuple[Finding, ...]:
+    """One finding a gate that is not off: `block` or `warn` (as the job says) where it alarms, else `info`.
+
+    Args:
+        history: earlier runs of the same job, newest first.
+        own, reference: embeddings of the run, and of pictures that are as they should be.
+    """
+    found: list[Finding] = []
+    if gate.drift != "off":
+        found.append(_drift(seen, policy, gate.drift))
+    if gate.collapse != "off" or gate.drift != "off":
+        found += _of_embeddings(run, seen, gate, own(), reference)
+    if gate.trend != "off":
+        found.append(_trend(run, seen, policy, gate.trend, history))
+    if gate.sampling is not None:
+        found.append(judge_sample(run.run_id, seen, _plan(gate, len(seen.passed))))
+    return tuple(found)
+
+
+def sample_of(run_id: str, seen: Survey, gate: GateSpec) -> list[str]:
+    """The accepted pictures that people should look at; the same ones whenever it is asked."""
+    return draw_sample(run_id, seen.passed, _plan(gate, len(seen.passed)).n)
+
+
+def judge_sample(run_id: str, seen: Survey, plan: Plan) -> Finding:
+    ids = draw_sample(run_id, seen.passed, plan.n)
+    said = [seen.decisions[one] for one in ids if one in seen.decisions]
+    bad = said.count(Outcome.REJECT.value)
+    evidence = {"n": str(len(ids)), "accept": str(plan.accept), "looked_at": str(len(said))}
+    head = f"{len(said)} of the {len(ids)} accepted pictures to look at are decided, {bad} of them bad"
+    value, limit = float(bad), float(plan.accept)
+    if bad > plan.accept:
+        message = f"{head}; more than the {plan.accept} that the plan allows: the batch is not accepted."
+        return Finding(SAMPLING, Severity.BLOCK, message, value, limit, evidence)
+    if len(said) < len(ids):
+        message = f"{head}; {plan.accept} may be. Cure: qcgen runs sample, then qcgen judge --decisions."
+        return Finding(SAMPLING, Severity.INFO, message, value, None, evidence)
+    return Finding(SAMPLING, Severity.INFO, f"{head}; {plan.accept} may be: accepted.", value, limit, evidence)
+
+
+def _plan(gate: GateSpec, lot: int) -> Plan:
+    how = gate.sampling
+    if how is None or how.n is None or how.accept is None:
+        return plan_for(lot, (how.aql if how else None) or 2.5)
+    return Plan(min(how.n, lot), how.accept)
+
+
+def _alarm(kind: str, wrong: bool, how: Alarm, message: str, value: float, limit: float, **facts: str) -> Finding:
+    red = Severity.BLOCK if how == "block" else Severity.WARN
+    return Finding(kind, red if wrong else Severity.INFO, message, value, limit, facts)
+
+
+def _unknown(kind: str, why: str, **facts: str) -> Finding:
+    return Finding(kind, Severity.INFO, f"Not checked: {why}.", None, None, facts)
+
+
+def _drift(seen: Survey, policy: Policy, how: Alarm) -> Finding:
+    reference = {rule.detector: rule.reference for rule in policy.rules if rule.reference is not None}
+    badness = {rule.detector: rule.badness for rule in policy.rules}
+    batch = {name: [badness[name](one) for one in seen.values.get(name, ())] for name in reference}
+    tests = shifted_scores(batch, reference)
+    if not tests:
+        return _unknown(DRIFT, "the profile has no calibration to compare scores with")
+    limit = LEVEL / len(tests)
+    moved = sorted((p, name, d) for name, (d, p) in tests.items() if p < limit)
+    told = "; ".join(f"{name} (D {d:.3f}, p {p:.2g})" for p, name, d in moved)
+    smallest = min(p for _, p in tests.values())
+    message = f"{len(tests)} detectors against the calibration: " + (
+        f"moved: {told}." if moved else f"none moved (smallest p {smallest:.2g})."
+    )
+    return _alarm(DRIFT, bool(moved), how, message, smallest, limit)
+
+
+def _of_embeddings(
+    run: RunInfo,
+    seen: Survey,
+    gate: GateSpec,
+    own: Embeddings | None,
+    reference: Callable[[], Embeddings | None],
+) -> list[Finding]:
+    kinds = [(COLLAPSE, gate.collapse), (EMBEDDINGS, gate.drift)]
+    kinds = [(kind, how) for kind, how in kinds if how != "off"]
+    if own is None:
+        return [_unknown(kind, "the run kept no embeddings") for kind, _ in kinds]
+    known = reference()
+    if known is None:
+        why = "no earlier run and no calibration with embeddings to compare with yet"
+        return [_unknown(kind, why) for kind, _ in kinds]
+    seed = int(hashlib.sha256(run.run_id.encode()).hexdigest()[:8], 16)
+    prompts = set(known.prompts)
+    mine = own.only(seen.shown)
+    ids = [one for one, prompt in zip(mine.ids, mine.prompts, strict=True) if prompt in prompts]
+    if len(ids) < max(FEWEST, len(mine.ids) / 2):
+        why = f"only {len(ids)} of {len(mine.ids)} pictures have prompts that the reference knows"
+        return [_unknown(kind, why) for kind, _ in kinds]
+    rng = np.random.default_rng(seed)
+    batch = mine.only([ids[place] for place in sorted(rng.permutation(len(ids))[:MOST].tolist())])
+    judged = {COLLAPSE: _collapse, EMBEDDINGS: _moved}
+    return [judged[kind](batch, known, seed, how) for kind, how in kinds]
+
+
+def _collapse(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Finding:
+    score, limit = variety(batch.vectors, batch.prompts, known.vectors, known.prompts, seed=seed)
+    message = (
+        f"{len(batch.ids)} pictures count as {score:.1f} different ones (Vendi score); {limit:.1f} is the lower 1 % of "
+        "the reference with the same prompts."
+    )
+    return _alarm(COLLAPSE, score < limit, how, message, score, limit)
+
+
+def _moved(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Finding:
+    ours, theirs = pair(batch.prompts, known.prompts, np.random.default_rng(seed))
+    if len(ours) < FEWEST:
+        return _unknown(EMBEDDINGS, f"only {len(ours)} pictures can be paired with the reference's")
+    p = mmd_p_value(batch.vectors[ours], known.vectors[theirs], seed=seed)
+    message = f"Embeddings of {len(ours)} pictures and as many of the reference: p {p:.3f} (MMD, 200 permutations)."
+    return _alarm(EMBEDDINGS, p <= LEVEL, how, message, p, LEVEL)
+
+
+def _trend(run: RunInfo, seen: Survey, policy: Policy, how: Alarm, history: Sequence[RunInfo]) -> Finding:
+    """Medians travel in the finding's evidence, which is where the next night reads them."""
+    now = {name: median(values) for name, values in sorted(seen.values.items()) if values}
+    facts = {name: repr(value) for name, value in now.items()}
+    past = [
+        gate.evidence
+        for night in reversed(history)
+        if night.status == "complete" and night.model_digest == run.model_digest
+        for gate in night.gates
+        if gate.kind == TREND
+    ]
+    nights = {name: [float(one[name]) for one in past if name in one] for name in now}
+    charted = {rule.detector for rule in policy.rules if rule.importance > 0}
+    charts = {
+        name: chart for name, value in now.items() if name in charted and (chart := trend([*nights[name], value]))
+    }
+    if not charts:
+        seen_nights = max((len(values) for values in nights.values()), default=0)
+        why = f"the medians' chart still learns what is normal ({seen_nights} of {BASELINE} earlier runs of this model)"
+        return _unknown(TREND, why, **facts)
+    beyond = {name: gap / limit if limit else float(gap > 0) * 2 for name, (gap, limit) in charts.items()}
+    worst = max(beyond, key=lambda name: beyond[name])
+    off = sorted(name for name, one in beyond.items() if one > 1)
+    told = f"beyond it: {', '.join(off)}" if off else f"nearest to it: {worst}"
+    message = f"Medians of {len(charts)} detectors against their first {BASELINE} nights' control limit (EWMA); {told}."
+    return _alarm(TREND, bool(off), how, message, beyond[worst], 1.0, **facts)

@@ -1,0 +1,55 @@
+"""What people decided, read from a table with the columns of a sample or of a report's decisions.csv."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qcgen.core.errors import SpecError
+from qcgen.core.wording import show
+
+COLUMNS = ("image_id", "decision", "reason", "sampled_as")
+SAMPLED_AS = ("", "flagged", "audit", "gold")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A person's word on one picture.
+
+    Attributes:
+        decision: `accept` or `reject`.
+        sampled_as: why it was looked at: `flagged`, `audit` (drawn from the accepted), `gold` (a known answer); "" if
+            that is not told.
+    """
+
+    image_id: str
+    decision: str
+    reason: str = ""
+    sampled_as: str = ""
+
+
+def parse_decisions(name: str, columns: Mapping[str, Sequence[str]]) -> list[Decision]:
+    """Rows with a decision; those that are still empty are left out.
+
+    Raises:
+        SpecError: a column is missing, or a cell says something else; lists all.
+    """
+    lacking = [one for one in COLUMNS[:2] if one not in columns]
+    if lacking:
+        raise SpecError(f"{name}: lacks the column {', '.join(lacking)}. Cure: columns {', '.join(COLUMNS)}.")
+    n = len(columns["image_id"])
+    empty = [""] * n
+    cells = zip(*(columns.get(one, empty) for one in COLUMNS), strict=True)
+    found = [Decision(*row) for row in cells if row[1]]
+    problems = [
+        f"{name} {one.image_id}: decision must be accept or reject (got {show(one.decision)}). Cure: one of these."
+        for one in found
+        if one.decision not in ("accept", "reject")
+    ]
+    problems += [
+        f"{name} {one.image_id}: sampled_as must be flagged, audit, gold or empty (got {show(one.sampled_as)}). "
+        "Cure: one of these."
+        for one in found
+        if one.sampled_as not in SAMPLED_AS
+    ]
+    if problems:
+        raise SpecError(problems)
+    return found

@@ -1,0 +1,116 @@
+"""Whether a batch as a whole is like its reference: shrunken variety, shifted scores, shifted embeddings, slow trends.
+
+All are tests with a stated false alarm; `docs/qc.md` has the simulated numbers.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.stats import ks_2samp
+from torch import Tensor
+
+from qcgen.qc.metrics.vendi import vendi_score
+
+BOOTSTRAPS = 500
+PERMUTATIONS = 200
+LEVEL = 0.01
+LAMBDA, WIDTH, BASELINE = 0.2, 2.96, 25
+
+
+def match(wanted: Sequence[str], there: Sequence[str], rng: np.random.Generator, draws: int) -> Int[Tensor, "k n"]:
+    """For each wanted prompt the place of a reference picture of it, drawn with replacement; all must be there."""
+    order = sorted(range(len(there)), key=there.__getitem__)
+    prompts, first, count = np.unique([there[place] for place in order], return_index=True, return_counts=True)
+    which = np.searchsorted(prompts, list(wanted))
+    steps = (rng.random((draws, len(wanted))) * count[which]).astype(np.int64)
+    return torch.from_numpy(np.asarray(order)[first[which] + steps])
+
+
+def pair(one: Sequence[str], other: Sequence[str], rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Places in both such that each prompt is equally often in either, none drawn twice."""
+    found: tuple[list[int], list[int]] = ([], [])
+    sides = [_by_prompt(prompts, rng) for prompts in (one, other)]
+    for prompt in sorted(sides[0].keys() & sides[1].keys()):
+        n = min(len(side[prompt]) for side in sides)
+        for kept, side in zip(found, sides, strict=True):
+            kept += side[prompt][:n]
+    return found
+
+
+def variety(
+    batch: Float[Tensor, "n d"],
+    prompts: Sequence[str],
+    reference: Float[Tensor, "m d"],
+    known: Sequence[str],
+    *,
+    seed: int,
+) -> tuple[float, float]:
+    """The batch's Vendi score and the lower 1 % of bootstrapped references with the same prompts, so of the same n."""
+    rng = np.random.default_rng(seed)
+    drawn = [vendi_score(reference[places]) for places in match(prompts, known, rng, BOOTSTRAPS)]
+    return vendi_score(batch), float(np.quantile(drawn, LEVEL))
+
+
+def mmd_p_value(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"], *, seed: int) -> float:
+    """Permutation p of the unbiased squared maximum mean discrepancy with KID's kernel (x . y + 1)^3.
+
+    Source: Gretton et al. 2012, JMLR 13, lemma 6.
+    """
+    rows = torch.cat([one, other]).double()
+    kernel = (rows @ rows.T + 1) ** 3
+    kernel.fill_diagonal_(0)
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.arange(len(rows)) < len(one)
+    order = torch.rand(PERMUTATIONS, len(rows), generator=generator).argsort(1)
+    values = _mmd(kernel, torch.cat([first[None], first[order]]))
+    return (1 + int((values[1:] >= values[0]).sum())) / (PERMUTATIONS + 1)
+
+
+def shifted_scores(
+    batch: Mapping[str, Sequence[float]], reference: Mapping[str, Sequence[float]]
+) -> dict[str, tuple[float, float]]:
+    """Kolmogorov-Smirnov's D and p of each detector that both have. Beside each other, compare p with 1 % / number."""
+    found = {}
+    for name in sorted(batch.keys() & reference.keys()):
+        if len(batch[name]) and len(reference[name]):
+            # Ties make it conservative.
+            test = ks_2samp(batch[name], reference[name], method="asymp")
+            found[name] = (float(test.statistic), float(test.pvalue))
+    return found
+
+
+def trend(nights: Sequence[float]) -> tuple[float, float] | None:
+    """How far the EWMA of the last night is from the baseline's mean, and how far it may be; None with no night after.
+
+    The first 25 nights are the baseline; Z = lambda x + (1 - lambda) Z goes on from its mean over those that follow.
+    """
+    if len(nights) <= BASELINE:
+        return None
+    mean, sigma = float(np.mean(nights[:BASELINE])), float(np.std(nights[:BASELINE], ddof=1))
+    z = mean
+    for night in nights[BASELINE:]:
+        z = LAMBDA * night + (1 - LAMBDA) * z
+    after = len(nights) - BASELINE
+    spread = math.sqrt(LAMBDA / (2 - LAMBDA) * (1 - (1 - LAMBDA) ** (2 * after)))
+    return abs(z - mean), WIDTH * sigma * spread
+
+
+def _by_prompt(prompts: Sequence[str], rng: np.random.Generator) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for place in rng.permutation(len(prompts)).tolist():
+        found.setdefault(prompts[place], []).append(place)
+    return found
+
+
+def _mmd(kernel: Float[Tensor, "n n"], first: Bool[Tensor, "k n"]) -> Float[Tensor, " k"]:
+    """Unbiased estimates for k choices of the first set; the kernel's diagonal is 0."""
+    mine = first.double()
+    others = 1 - mine
+    n, m = mine.sum(1), others.sum(1)
+    mixed = mine @ kernel
+    within, across = (mixed * mine).sum(1), (mixed * others).sum(1)
+    beside = ((others @ kernel) * others).sum(1)
+    return within / (n * (n - 1)) + beside / (m * (m - 1)) - 2 * across / (n * m)
