@@ -128,8 +128,9 @@ class Comparison:
         return found
 
     def run(self, name: str, seed: int) -> None:
-        """One distillation, measured where the adversarial term begins and at its end; nothing if it is there."""
-        if self._kept(f"{name}-{seed}") is not None:
+        """One distillation, measured where the adversarial term begins and at its end; nothing if it is there, or if
+        another divergence's is the very same."""
+        if twin_of(name) is not None or self._kept(f"{name}-{seed}") is not None:
             return
         shutil.rmtree(self.base.out / f"{name}-{seed}", ignore_errors=True)
         began_s, began_cpu_s = time.monotonic(), time.process_time()
@@ -158,8 +159,7 @@ class Comparison:
 
     def write(self) -> None:
         """The result file, of all runs that are there."""
-        found = {(name, seed): self._kept(f"{name}-{seed}") for name in DIVERGENCES for seed in SEEDS}
-        rows = [row for row in found.values() if row is not None]
+        rows = [row for name in DIVERGENCES for seed in SEEDS if (row := self._row(name, seed)) is not None]
         common = {str(seed): self._kept(f"common-{seed}") for seed in SEEDS}
         machine = {"threads": self.base.threads, "load": round(os.getloadavg()[0], 1), "torch": torch.__version__}
         told = {
@@ -171,6 +171,11 @@ class Comparison:
             "runs": rows,
         }
         self.path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+    def _row(self, name: str, seed: int) -> Mapping[str, object] | None:
+        twin = twin_of(name)
+        row = self._kept(f"{twin or name}-{seed}")
+        return row if row is None or twin is None else {**row, "divergence": name, "same_weights_as": twin}
 
     def _spec(self, name: str, seed: int) -> DistillSpec:
         out = self.base.out / f"{name}-{seed}"
@@ -217,6 +222,17 @@ def summarise(rows: Sequence[Mapping[str, object]]) -> dict[str, dict[str, dict[
         columns |= {f"{key}_without_gan": [_number(row[key]) for row in early] for key in SHOWN}
         found[name] = {key: _mean(values) for key, values in columns.items()}
     return found
+
+
+def twin_of(name: str) -> str | None:
+    """An earlier divergence with the same h (alpha .5 is squared Hellinger): their trainings are the same bits."""
+    log_ratio = torch.linspace(-5, 5, 201, dtype=torch.float64)
+    weights = {
+        key: read_blend(_divergence(key)).weight(log_ratio, progress=0.0, log_snr=torch.zeros_like(log_ratio))
+        for key in DIVERGENCES
+    }
+    earlier = list(DIVERGENCES)[: list(DIVERGENCES).index(name)]
+    return next((key for key in earlier if torch.allclose(weights[key], weights[name], rtol=1e-9)), None)
 
 
 def _mean(values: Sequence[float]) -> dict[str, float | None]:
