@@ -15,6 +15,13 @@ from qcgen.models.find import resolve_model
 from tests.distill.stockstudent import stock_student
 
 
+# What torch's own compiler does on its way: it imports what torch deprecates, and looks at every tensor's gradient.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
+]
+
+
 def _items(count: int) -> list[Item]:
     return [
         Item(i, f"{i:032x}", f"sku{i}", f"a photo of a red dress {i % 2}", {}, seed=1000 + i, size_px=32)
