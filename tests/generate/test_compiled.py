@@ -14,6 +14,12 @@ from qcgen.models.embedded import load_student
 from qcgen.models.find import resolve_model
 from tests.distill.stockstudent import stock_student
 
+# What torch's own compiler does on its way: it imports what torch deprecates, and looks at every tensor's gradient.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
+]
+
 
 def _items(count: int) -> list[Item]:
     return [

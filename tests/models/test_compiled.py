@@ -13,7 +13,12 @@ from qcgen.models.network import Network
 from qcgen.models.parts import find_parts
 from tests.distill.stockstudent import stock_teacher
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
+# What torch's own compiler does on its way: it imports what torch deprecates, and looks at every tensor's gradient.
+pytestmark = [
+    pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler"),
+    pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
+]
 
 
 def test_compiled_blocks_give_the_eager_numbers_gradients_and_maps(tmp_path: Path) -> None:
