@@ -20,11 +20,10 @@ def judge(
     Example: qcgen judge demo-apparel --policy apparel
     """
     from qcgen.cli.summary import read_summary, summary_text
-    from qcgen.cli.wiring import find_run, opened, write_report_of
+    from qcgen.cli.wiring import find_run, open_policy, opened, write_report_of
     from qcgen.pipeline.rejudge import rejudge
-    from qcgen.qc.policy import load_policy
 
-    loaded = load_policy(policy)
+    loaded = open_policy(policy)
     with opened(db, create=False) as store:
         before = read_summary(store, find_run(store, run))
         judged = write_report_of(store, rejudge(find_run(store, run), store, loaded))

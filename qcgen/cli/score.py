@@ -32,10 +32,10 @@ def score(
 
     Example: qcgen score out/demo-apparel/images --profile apparel
     """
+    from qcgen.cli.wiring import open_policy
     from qcgen.core.types import Outcome
-    from qcgen.qc.policy import load_policy
 
-    scored = score_paths(paths, load_policy(profile), prompts=prompts, clip=clip, device=device)
+    scored = score_paths(paths, open_policy(profile), prompts=prompts, clip=clip, device=device)
     counts = {outcome.value: sum(one.verdict.outcome is outcome for one in scored) for outcome in Outcome}
     bad = [one for one in scored if one.verdict.outcome is not Outcome.ACCEPT]
     rows = [(str(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]

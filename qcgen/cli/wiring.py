@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qcgen.cli.options import Device
 from qcgen.core.errors import PrerequisiteError, SpecError
@@ -12,6 +13,9 @@ from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, ModelRef, RunInfo, Severity
+
+if TYPE_CHECKING:
+    from qcgen.qc.policy import Policy
 
 REPORTS = Path("reports")
 """In the folder where qcgen is started."""
@@ -116,6 +120,16 @@ def write_report_of(store: Store, run: RunInfo, *, formats: Sequence[str] | None
         gates=run.gates,
         report=str(path),
     )
+
+
+def open_policy(profile: str) -> "Policy":
+    """The policy of a profile; what its gates do not live up to is told on stderr."""
+    from qcgen.cli.console import warn
+    from qcgen.qc.policy import load_policy
+
+    policy = load_policy(profile)
+    warn([f"profile {policy.name}: {message}" for message in policy.warnings])
+    return policy
 
 
 def read_columns(path: Path) -> Mapping[str, Sequence[str]]:

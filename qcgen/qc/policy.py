@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.profile import Calibration, Profile, Reference, find_profile, read_calibration, read_profile
+from qcgen.qc.proof import examine
 from qcgen.qc.protocol import Detector
 from qcgen.qc.registry import find_detectors
 
@@ -42,7 +43,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything `judge` needs. `sha256` covers the bytes of profile and calibration."""
+    """Everything `judge` needs.
+
+    Attributes:
+        sha256: covers the bytes of profile and calibration.
+        warnings: what a person should be told whenever this policy gates.
+    """
 
     name: str
     alpha: float
@@ -52,6 +58,7 @@ class Policy:
     sha256: str
     encoder_digest: str | None = None
     model_digest: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         return tuple(rule.detector for rule in self.rules)
@@ -62,8 +69,18 @@ def load_policy(profile: str) -> Policy:
 
     Raises:
         SpecError: unknown profile or detector, malformed file; lists every mistake.
-        PrerequisiteError: the calibration is missing, or was made by other detector versions, importances or alpha.
+        PrerequisiteError: the calibration is missing, or was made by other detector versions, importances or alpha;
+            or a detector gates that has no passing table (`qc.proof`).
     """
+    policy = read_policy(profile)
+    refused, warned = examine({rule.detector: rule.version for rule in policy.rules if rule.importance > 0})
+    if refused:
+        raise PrerequisiteError("\n".join(f"profile {policy.name} detectors.{one}" for one in refused))
+    return replace(policy, warnings=tuple(warned))
+
+
+def read_policy(profile: str) -> Policy:
+    """As `load_policy`, but whatever gates may gate: for the measurement that makes the tables."""
     path = find_profile(profile)
     wanted = read_profile(path)
     calibration_path = path.parent / wanted.calibration if wanted.calibration else None
