@@ -26,6 +26,18 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 
+def warn(messages: Sequence[str]) -> None:
+    """Tell on stderr what a person should know: words on a terminal, JSON lines otherwise."""
+    if not messages:
+        return
+    if sys.stderr.isatty():
+        print(*(f"warning: {message}" for message in messages), sep="\n", file=sys.stderr)
+        return
+    log = _json_log()
+    for message in messages:
+        log.warning(message)
+
+
 def plain(value: object) -> object:
     """A value of ours as JSON knows it: dataclasses and mappings become objects, paths become text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -68,10 +80,7 @@ def progress_shown(label: str) -> Iterator[Show]:
 
 class _JsonLines:
     def __init__(self, label: str) -> None:
-        import structlog
-
-        stamp, render = structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()
-        self.log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[stamp, render])
+        self.log = _json_log()
         self.label = label
         self.began_s = time.monotonic()
         self.last_s = float("-inf")
@@ -84,6 +93,20 @@ class _JsonLines:
         elapsed_s = now_s - self.began_s
         left_s = round(elapsed_s / done * (total - done), 1) if done else None
         self.log.info(self.label, done=done, total=total, **counts, elapsed_s=round(elapsed_s, 1), left_s=left_s)
+
+
+class _Log(Protocol):
+    def info(self, event: str, **fields: object) -> None: ...
+
+    def warning(self, event: str, **fields: object) -> None: ...
+
+
+def _json_log() -> _Log:
+    import structlog
+
+    stamp, render = structlog.processors.TimeStamper(fmt="iso"), structlog.processors.JSONRenderer()
+    log: _Log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=[stamp, render])
+    return log
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -30,11 +30,10 @@ def judge(
     Example: qcgen judge demo-apparel --policy apparel
     """
     from qcgen.cli.summary import read_summary, summary_text
-    from qcgen.cli.wiring import find_run, opened, read_decisions, write_report_of
+    from qcgen.cli.wiring import find_run, open_policy, opened, read_decisions, write_report_of
     from qcgen.pipeline.rejudge import rejudge
-    from qcgen.qc.policy import load_policy
 
-    loaded = load_policy(policy, allow_stale=allow_stale)
+    loaded = open_policy(policy, allow_stale=allow_stale)
     said = None if decisions is None else {one.image_id: one.decision for one in read_decisions(decisions)}
     with opened(db, create=False) as store:
         before = read_summary(store, find_run(store, run))

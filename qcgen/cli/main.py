@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from qcgen.cli import (
+    bench,
     calibrate,
     db,
     doctor,
@@ -49,6 +50,7 @@ app.command()(train.distill)
 app.command()(pilot.pilot)
 app.command("eval")(evaluate.evaluate)
 app.command()(selfcheck.selfcheck)
+app.add_typer(bench.app, name="bench")
 app.command()(doctor.doctor)
 
 

@@ -68,14 +68,13 @@ def work(
     Returns:
         The finished run, and how many pictures this start made.
     """
-    from qcgen.cli.wiring import pick_device, prepare_torch, report_writer
+    from qcgen.cli.wiring import open_policy, pick_device, prepare_torch, report_writer
     from qcgen.models.embedded import load_encoder, load_student
     from qcgen.pipeline.run import run_job
-    from qcgen.qc.policy import load_policy
 
     job, ref = prepared.job, prepared.ref
     prepare_torch()
-    policy = load_policy(job.qc.profile, allow_stale=allow_stale)
+    policy = open_policy(job.qc.profile, allow_stale=allow_stale)
     where = pick_device(device)
     made = 0
     with progress_shown(job.name) as show:

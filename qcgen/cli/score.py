@@ -33,10 +33,10 @@ def score(
 
     Example: qcgen score out/demo-apparel/images --profile apparel
     """
+    from qcgen.cli.wiring import open_policy
     from qcgen.core.types import Outcome
-    from qcgen.qc.policy import load_policy
 
-    policy = load_policy(profile, allow_stale=allow_stale)
+    policy = open_policy(profile, allow_stale=allow_stale)
     scored = score_paths(paths, policy, prompts=prompts, clip=clip, device=device)
     counts = {outcome.value: sum(one.verdict.outcome is outcome for one in scored) for outcome in Outcome}
     bad = [one for one in scored if one.verdict.outcome is not Outcome.ACCEPT]

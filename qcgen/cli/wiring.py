@@ -16,6 +16,7 @@ from qcgen.core.types import Finding, ModelRef, RunInfo, Severity
 
 if TYPE_CHECKING:
     from qcgen.pipeline.decisions import Decision
+    from qcgen.qc.policy import Policy
 
 REPORTS = Path("reports")
 """In the folder where qcgen is started."""
@@ -120,6 +121,16 @@ def write_report_of(store: Store, run: RunInfo, *, formats: Sequence[str] | None
         gates=run.gates,
         report=str(path),
     )
+
+
+def open_policy(profile: str, *, allow_stale: bool = False) -> "Policy":
+    """The policy of a profile; what its gates do not live up to is told on stderr."""
+    from qcgen.cli.console import warn
+    from qcgen.qc.policy import load_policy
+
+    policy = load_policy(profile, allow_stale=allow_stale)
+    warn([f"profile {policy.name}: {message}" for message in policy.warnings])
+    return policy
 
 
 def read_columns(path: Path) -> Mapping[str, Sequence[str]]:

@@ -138,6 +138,11 @@ def distance_to_names(lab: Float[Tensor, "b 3"], asked: Sequence[str]) -> Float[
     return values
 
 
+def swatch(name: str) -> Float[Tensor, "3"]:
+    """The middle of a name's range, in Lab."""
+    return _swatches()[name].mean(0)
+
+
 @lru_cache(maxsize=1)
 def _swatches() -> dict[str, Float[Tensor, "_ 3"]]:
     """A lattice of screen colours (step 15 of 255), sorted by name."""

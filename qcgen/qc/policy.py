@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from qcgen.core.errors import SpecError
+from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
 from qcgen.qc.profile import (
@@ -18,6 +18,7 @@ from qcgen.qc.profile import (
     read_calibration,
     read_profile,
 )
+from qcgen.qc.proof import examine
 from qcgen.qc.protocol import Detector
 from qcgen.qc.registry import find_detectors
 from qcgen.qc.stale import of_files, of_work, refusal
@@ -73,6 +74,7 @@ class Policy:
         size: of the calibration's pictures, as `groups.with_size` writes it; None if they had several.
         embeddings: of the calibration's pictures, where that file is there; for the gates on a whole batch.
         allow_stale: go on with a calibration that does not fit; `stale` says why it does not, on every verdict.
+        warnings: what a person should be told whenever this policy gates.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Policy:
     embeddings: Path | None = None
     allow_stale: bool = False
     stale: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def fit(
         self, *, model_digest: str | None = None, encoder_digest: str | None = None, size: str | None = None
@@ -136,8 +139,18 @@ def load_policy(profile: str, *, allow_stale: bool = False) -> Policy:
 
     Raises:
         SpecError: unknown profile or detector, malformed file; lists every mistake.
-        PrerequisiteError: the calibration is missing, or stale (`stale.of_files`) without `allow_stale`.
+        PrerequisiteError: the calibration is missing, or stale (`stale.of_files`) without `allow_stale`; or a detector
+            gates that has no passing table (`qc.proof`).
     """
+    policy = read_policy(profile, allow_stale=allow_stale)
+    refused, warned = examine({rule.detector: rule.version for rule in policy.rules if rule.importance > 0})
+    if refused:
+        raise PrerequisiteError("\n".join(f"profile {policy.name} detectors.{one}" for one in refused))
+    return replace(policy, warnings=tuple(warned))
+
+
+def read_policy(profile: str, *, allow_stale: bool = False) -> Policy:
+    """As `load_policy`, but whatever gates may gate: for the measurement that makes the tables."""
     path = find_profile(profile)
     wanted = read_profile(path)
     calibration_path = path.parent / wanted.calibration if wanted.calibration else None

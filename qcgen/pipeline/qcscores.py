@@ -1,0 +1,95 @@
+"""Scores of pictures by many detectors, as production makes them, and what they cost."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from qcgen.core.types import Measure, Score
+from qcgen.models.protocol import ImageTextEncoder
+from qcgen.pipeline.qcdomains import Picture
+from qcgen.qc.inspect import Inspector
+from qcgen.qc.policy import Policy, build_policy
+from qcgen.qc.profile import DetectorRule, Profile
+from qcgen.qc.protocol import Batch, Detector
+from qcgen.qc.registry import find_detectors
+from qcgen.qc.separation import Values
+
+_BATCH = 32
+_TIMED = 16
+
+Measures = tuple[Measure, ...]
+
+
+def profile_of(names: Sequence[str], alpha: float) -> Profile:
+    """All these detectors, equally important, without floors or ceilings: what calibration alone gives."""
+    rules = {name: DetectorRule(importance=1.0) for name in names}
+    return Profile(version=1, name="bench", alpha=alpha, near_duplicate_bits=0, calibration=None, detectors=rules)
+
+
+def policy_of(names: Sequence[str], alpha: float) -> Policy:
+    """A policy that only names the detectors."""
+    return build_policy(profile_of(names, alpha), None, sha256="")
+
+
+class Scorer:
+    """Measures pictures of any sizes with the detectors named; the encoder is used where something was asked for."""
+
+    def __init__(
+        self, names: Sequence[str], encoder: ImageTextEncoder | None, vocabulary: Mapping[str, Sequence[str]]
+    ) -> None:
+        # The limits do not matter here, and neither does the alpha.
+        self._inspector = Inspector(policy_of(names, 0.02), encoder if vocabulary else None, vocabulary)
+
+    def measure(self, pictures: Sequence[Picture]) -> list[Measures]:
+        """One tuple of measures a picture, in the order given."""
+        found: dict[int, Measures] = {}
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for place, picture in enumerate(pictures):
+            by_size.setdefault(tuple(picture.image.shape), []).append(place)
+        for places in by_size.values():
+            for start in range(0, len(places), _BATCH):
+                part = places[start : start + _BATCH]
+                chosen = [pictures[place] for place in part]
+                images = torch.stack([one.image for one in chosen])
+                measured = self._inspector.measure(
+                    images, [one.prompt for one in chosen], [one.fields for one in chosen]
+                )
+                found.update(zip(part, measured, strict=True))
+        return [found[place] for place in range(len(pictures))]
+
+
+def badness(measures: Sequence[Measures], name: str) -> Values:
+    """One detector's scores with higher meaning worse; -inf without a value: such a picture can never be flagged."""
+    sign = -1.0 if find_detectors()[name].higher_is_better else 1.0
+    values = [next((one for one in row if one.detector == name), None) for row in measures]
+    return np.array([sign * one.value if isinstance(one, Score) else -np.inf for one in values])
+
+
+def pixel_detectors(names: Sequence[str], picture: Picture) -> list[str]:
+    """Those that give a value without an encoder and without fields."""
+    batch = Batch(picture.image[None], [""], [{}])
+    with torch.inference_mode():
+        reasons = {name: find_detectors()[name].score(batch).reasons[0] for name in names}
+    asking = ("no_encoder", "not_applicable", "no_vocabulary")
+    return [name for name, reason in reasons.items() if reason not in asking]
+
+
+def costs(names: Sequence[str], pictures: Sequence[Picture]) -> tuple[float, dict[str, float]]:
+    """Milliseconds per picture: all detectors on one batch, and each on a batch of its own. The better of two each."""
+    size = pictures[0].image.shape
+    alike = [one.image for one in pictures if one.image.shape == size][:_TIMED]
+    images = torch.stack(alike)
+    detectors = [find_detectors()[name] for name in names]
+    together = min(_milliseconds(detectors, images) for _ in range(2))
+    return together, {one.name: min(_milliseconds([one], images) for _ in range(2)) for one in detectors}
+
+
+def _milliseconds(detectors: Sequence[Detector], images: torch.Tensor) -> float:
+    batch = Batch(images, [""] * len(images), [{}] * len(images))
+    began = time.perf_counter()
+    with torch.inference_mode():
+        for detector in detectors:
+            detector.score(batch)
+    return 1000 * (time.perf_counter() - began) / len(images)

@@ -1,0 +1,157 @@
+"""The measurement end to end on small made-up domains: what is planted must be found, what is clean mostly not."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch.nn import functional as F
+
+from qcgen.core.errors import SpecError
+from qcgen.core.qcbenchresult import QcBench, read_result, to_json
+from qcgen.pipeline.qcbench import Settings, bench
+from qcgen.pipeline.qcdomains import Picture, Pictures, Sizes, by_group, read_folder, read_picture, split
+from qcgen.report.qcbench import write_qcbench_report
+
+SETTINGS = Settings(Sizes(calibrate=60, clean=20, corrupt=8, side=64), (3, 4), 0, True)
+DETECTORS = ["blank", "clipping", "colour_match", "noise"]
+
+
+def _pictures(name: str, count: int, seed: int, *, opinions: bool = False) -> Pictures:
+    """Smooth coloured things on grey; bad ones by people's marks are grainy."""
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for i in range(count):
+        rough = torch.rand(1, 3, 6, 6, generator=generator)
+        image = 0.35 + 0.3 * F.interpolate(rough, size=(64, 64), mode="bicubic", align_corners=False)[0]
+        mark = float(i % 5) if opinions else None
+        grain = 0.05 if mark == 0 else 0.004
+        image = image + grain * torch.randn(image.shape, generator=generator)
+        codes = (255 * image.clamp(0, 1)).round().to(torch.uint8)
+        fields = {} if opinions else {"product": ("hat", "dress")[i % 2], "colour": ("red", "blue")[i % 2]}
+        found.append(Picture(f"{name}/{i}", codes, f"prompt {i % 11}", fields, f"maker-{i % 2}", mark))
+    vocabulary = {"product": ("dress", "hat"), "colour": ("blue", "red")}
+    judged = tuple(found) if opinions else ()
+    clean = tuple(one for one in found if not opinions or (one.opinion or 0) > 1)
+    return Pictures(name, "made up", clean, {} if opinions else vocabulary, judged)
+
+
+@pytest.fixture(scope="module")
+def result() -> QcBench:
+    domains = [_pictures("things", 88, 1), _pictures("marked", 110, 2, opinions=True)]
+    told: list[tuple[int, int]] = []
+    found = bench(
+        domains,
+        DETECTORS,
+        settings=SETTINGS,
+        encoder=None,
+        policies={},
+        tell=lambda done, total: told.append((done, total)),
+    )
+    assert told[-1][0] == told[-1][1] == len(told)
+    return found
+
+
+def test_planted_defects_are_found_by_the_detector_they_are_for(result: QcBench) -> None:
+    for domain in result.domains:
+        noise = domain.detectors["noise"].curves["gaussian_noise"]
+        assert noise.auroc[0] == 1.0
+        assert noise.n == 8
+        assert domain.detectors["blank"].curves["contrast_down"].auroc[0] == 1.0
+        # Grain is nothing to a detector of clipped pixels in pictures of middle greys.
+        assert domain.detectors["clipping"].curves["gaussian_noise"].auroc[0] == 0.5
+    things, marked = result.domains
+    assert things.detectors["blank"].curves["contrast_down"].recall == (1.0, 1.0)
+    # Of 66 good pictures a half calibrates: too few for a limit at 2 %.
+    assert marked.detectors["blank"].curves["contrast_down"].recall == (None, None)
+    assert "gaussian_noise" in result.standings["noise"].passed["things"]
+
+
+def test_what_the_pictures_gave_unspoiled_is_told_beside_what_they_give_spoiled(result: QcBench) -> None:
+    for domain in result.domains:
+        for name in ("blank", "noise"):
+            one = domain.detectors[name]
+            # Eight pictures of one kind against the others of it: between chance and what their draw allows.
+            assert 0.1 < one.bases < 0.9
+            assert one.curves["text_overlay"].n == 8
+
+
+def test_a_wrong_colour_is_asked_for_only_where_the_domain_has_colours(result: QcBench) -> None:
+    things, marked = result.domains
+    assert "wrong_colour" in things.detectors["colour_match"].curves
+    assert marked.detectors["colour_match"].curves == {}
+    assert marked.detectors["colour_match"].scored == 0.0
+
+
+def test_people_are_followed_by_the_detector_of_what_they_dislike(result: QcBench) -> None:
+    assert result.people is not None
+    assert result.people.bad == 22
+    assert result.people.detectors["noise"].auroc == 1.0
+    assert result.people.learned.auroc > 0.95
+    assert result.people.weights["noise"] == max(result.people.weights.values())
+    assert set(result.people.correlation) == {"all", "maker-0", "maker-1"}
+
+
+def test_every_target_has_a_state_and_a_reason(result: QcBench) -> None:
+    assert {one.state for one in result.verdicts} == {"pass", "miss", "unmeasured"}
+    assert all(one.got for one in result.verdicts)
+    layer = next(one for one in result.verdicts if one.gate == "layer")
+    assert layer.state == "unmeasured"
+    assert "needs at least 98" in layer.got
+
+
+def test_the_result_is_read_as_it_was_written_and_its_page_stands_alone(result: QcBench, tmp_path: Path) -> None:
+    path = tmp_path / "qc.json"
+    path.write_text(to_json(result))
+    again = read_result(path)
+    assert to_json(again) == path.read_text()
+    page, text = write_qcbench_report(again, tmp_path)
+    html = page.read_text()
+    assert "<script" not in html
+    assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
+    assert "gaussian noise" in html
+    assert "## Targets" in text.read_text()
+
+
+def test_no_picture_is_in_two_parts_and_small_domains_calibrate_first() -> None:
+    sizes = Sizes(400, 400, 100, 64)
+    for count, calibrate in ((60, 30), (80, 49), (160, 98), (2000, 400)):
+        parts = split(_pictures_of(count), sizes, seed=4)
+        keys = [picture.key for part in (parts.calibrate, parts.clean, parts.corrupt) for picture in part]
+        assert len(keys) == len(set(keys)) == min(count, sizes.most)
+        assert len(parts.calibrate) == calibrate
+        assert parts.clean
+        assert parts.corrupt
+    first, second = (split(_pictures_of(80), sizes, seed=seed).calibrate for seed in (1, 2))
+    assert {one.key for one in first} != {one.key for one in second}
+
+
+def _pictures_of(count: int) -> list[Picture]:
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    return [Picture(str(i), image) for i in range(count)]
+
+
+def test_a_folder_is_read_with_its_table_and_lossy_files_are_made_smaller(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    codes = np.random.default_rng(0).integers(0, 256, (100, 150, 3)).astype(np.uint8)
+    PIL.Image.fromarray(codes).save(folder / "a.jpg")
+    PIL.Image.fromarray(codes).save(folder / "b.png")
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["file", "generator", "prompt", "mos_quality"], ["a.jpg", "x", "p", "1"], ["b.png", "y", "q", "2"]]
+        )
+    read = read_folder("mine", folder, side=384)
+    assert [one.opinion for one in read.judged] == [1.0, 2.0]
+    assert [one.key for one in read.pictures] == ["mine/b.png"]
+    assert [one.name for one in by_group(replace(read, pictures=read.judged))] == ["mine-x", "mine-y"]
+    lossy, lossless = read.judged[0].image, read.judged[1].image
+    assert lossy.shape == (3, 72, 104)
+    assert lossless.shape == (3, 96, 144)
+    assert read_picture(folder / "b.png", side=64).shape == (3, 64, 96)
+    (folder / "c.png").write_bytes(b"no picture")
+    with pytest.raises(SpecError, match=r"c\.png"):
+        read_folder("mine", folder, side=384)
