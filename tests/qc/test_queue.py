@@ -41,7 +41,8 @@ def test_the_false_share_of_conformal_queues_is_within_its_bound(bad: int) -> No
         reference = np.sort(rng.normal(size=1000)).tolist()
         scores = np.concatenate([rng.normal(4, 0.5, bad), rng.normal(size=300 - bad)]).tolist()
         p_values = [p_value(score, reference) for score in scores]
-        flagged = [p <= queue_limit(p_values, rate) for p in p_values]
+        limit = queue_limit(p_values, rate)
+        flagged = [p <= limit for p in p_values]
         false.append(sum(flagged[bad:]) / max(1, sum(flagged)))
         missed += bad - sum(flagged[:bad])
     # Three standard errors over the batches.
