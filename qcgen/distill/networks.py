@@ -194,7 +194,7 @@ class Networks:
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         for name in TRAINED:
             self._load(name, cast(dict[str, Tensor], state[name]))
-        self.load_average(cast(dict[str, Tensor], state["averaged"]))
+        self.load_average(cast(dict[str, object], state["averaged"]))
         for name, optimiser in self.optimisers.items():
             moments = cast(dict[str, object], state[f"{name}_optimiser"])
             optimiser.load_state_dict(
@@ -206,13 +206,12 @@ class Networks:
         state = self.averaged.state_dict()
         return gathered(state, self.ranks) if self.spec.optim.sharding == "full" else state
 
-    def load_average(self, state: Mapping[str, Tensor]) -> None:
+    def load_average(self, state: Mapping[str, object]) -> None:
         """What `average_state` gave."""
-        self.averaged.load_state_dict(
-            dict(state)
-            if self.spec.optim.sharding == "none"
-            else parts_of_state(cast(AveragedModel, self.averaged), state)
-        )
+        if self.spec.optim.sharding == "full":
+            average = cast(AveragedModel, self.averaged)
+            state = parts_of_state(average, cast(Mapping[str, Tensor], state))
+        self.averaged.load_state_dict(dict(state))
 
     def _shard(self) -> None:
         if self.ranks.first:

@@ -306,7 +306,7 @@ class Trainer:
         step = self.step
         kept = None if best is None else self._best_students.load(best.step)
         if best is not None and kept is not None:
-            self.networks.load_average(cast(dict[str, Tensor], kept))
+            self.networks.load_average(kept)
             step = best.step
         self._event("end", {"reason": self.reason, "exported_step": step})
         return Outcome(self.networks.whole_student(), step, self.reason)
