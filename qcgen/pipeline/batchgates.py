@@ -130,7 +130,7 @@ def _drift(seen: Survey, policy: Policy, how: Alarm) -> Finding:
     batch = {name: [badness[name](one) for one in seen.values.get(name, ())] for name in reference}
     tests = shifted_scores(batch, reference)
     if not tests:
-        return _unknown(DRIFT, "the profile has no calibration to compare scores with")
+        return _unknown(DRIFT, "no calibration to compare scores with, or too few scores")
     limit = LEVEL / len(tests)
     moved = sorted((p, name, d) for name, (d, p) in tests.items() if p < limit)
     told = "; ".join(f"{name} (D {d:.3f}, p {p:.2g})" for p, name, d in moved)

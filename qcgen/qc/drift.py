@@ -17,6 +17,8 @@ from qcgen.qc.metrics.vendi import vendi_score
 BOOTSTRAPS = 500
 PERMUTATIONS = 200
 LEVEL = 0.01
+FEWEST_SCORES = 20
+"""On either side; the asymptotic p-value means nothing with fewer."""
 LAMBDA, WIDTH, BASELINE = 0.2, 2.96, 25
 
 
@@ -72,10 +74,10 @@ def mmd_p_value(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"], *, seed:
 def shifted_scores(
     batch: Mapping[str, Sequence[float]], reference: Mapping[str, Sequence[float]]
 ) -> dict[str, tuple[float, float]]:
-    """Kolmogorov-Smirnov's D and p of each detector that both have. Beside each other, compare p with 1 % / number."""
+    """Kolmogorov-Smirnov's D and p of each detector that both have. Compare each p with 1 % over their number."""
     found = {}
     for name in sorted(batch.keys() & reference.keys()):
-        if len(batch[name]) and len(reference[name]):
+        if min(len(batch[name]), len(reference[name])) >= FEWEST_SCORES:
             # Ties make it conservative.
             test = ks_2samp(batch[name], reference[name], method="asymp")
             found[name] = (float(test.statistic), float(test.pvalue))

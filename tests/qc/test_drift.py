@@ -100,8 +100,9 @@ def test_the_score_test_over_nine_detectors_keeps_one_per_cent_and_finds_a_shift
     assert found == 200
 
 
-def test_scores_are_compared_where_both_sides_have_any() -> None:
-    assert shifted_scores({"a": [1.0], "b": [], "c": [1.0]}, {"a": [1.0], "b": [1.0]}).keys() == {"a"}
+def test_scores_are_compared_where_both_sides_have_enough() -> None:
+    many = [float(i) for i in range(20)]
+    assert shifted_scores({"a": many, "b": many[:19], "c": many}, {"a": many, "b": many}).keys() == {"a"}
 
 
 def test_a_trend_needs_a_baseline_and_starts_from_its_mean() -> None:
