@@ -13,9 +13,13 @@ from safetensors.torch import load_file
 from qcgen.core.distillspec import DistillSpec, DivergenceSpec
 from qcgen.core.errors import BlockedError, PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE, read_events, rows_of
+from qcgen.distill.stop import NonFiniteError
 from qcgen.models.card import digest, read_card
 from qcgen.models.embedded import load_encoder, load_student
 from qcgen.models.find import resolve_model
+from qcgen.pipeline.distill import prepare
+from qcgen.pipeline.inloop import InLoop
+from qcgen.pipeline.material import read_material
 from tests.train.tinychain import distil, distillation
 
 
@@ -198,6 +202,11 @@ def test_the_averaged_student_is_measured_while_it_is_distilled(chain: Path, tin
     row = rows[-1]
     assert row["n"] == 100
     assert all(math.isfinite(float(str(row[key]))) for key in ("distance", "error", "precision", "recall"))
+    ground = prepare(spec, say=print)
+    material = read_material(spec, ground.parts, ground.data, device="cpu", check=lambda: None)
+    measure = InLoop(spec, ground.parts, ground.data, material, device="cpu").measure
+    with pytest.raises(NonFiniteError, match=r"non-finite numbers \(1 of the 64 seen\)"):
+        measure(lambda noise, cond: torch.where(torch.arange(len(noise))[:, None, None, None] == 5, math.nan, noise))
     best = [path.name for path in spec.out.glob("best-*.safetensors")]
     assert best
     assert set(best) <= {"best-1.safetensors", "best-2.safetensors"}
