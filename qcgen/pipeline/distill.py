@@ -17,7 +17,7 @@ from qcgen.core.events import EVENTS_FILE
 from qcgen.core.types import Card, Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.distill.blend import Blend, read_blend
-from qcgen.distill.checkpoint import Checkpoints, flat
+from qcgen.distill.checkpoint import ENCODER, Checkpoints, flat
 from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
@@ -25,6 +25,7 @@ from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.govern.protocol import Work
 from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.embedded import pick_dtype
+from qcgen.models.find import resolve_model
 from qcgen.models.lora import merged
 from qcgen.models.network import Network
 from qcgen.models.noising import Schedule, check_start
@@ -42,6 +43,8 @@ _FORMAT = 2
 """Of the checkpoints: what an older one holds has other names."""
 _PAIRS_KEYS = frozenset({"guidance_scale", "pairs.count", "pairs.solver_steps", "seed"})
 """Keys of a job that its pairs depend on."""
+_NOT_OF_PAIRS = ("student.", "eval.")
+"""Beginnings of inputs that the pairs do not depend on."""
 _GUIDANCE_PROOF = frozenset({"core.time_embedding.cond_proj.weight"})
 """What writing a student added: an embedding of weight zero, which keeps pipelines from guiding it."""
 
@@ -169,7 +172,7 @@ def with_pairs(
 ) -> Material:
     """The same material with the teacher's own samples, made once and kept in `spec.out`."""
     made_from = {key: value for key, value in flat(spec.model_dump(mode="json")).items() if key in _PAIRS_KEYS}
-    inputs = {key: value for key, value in ground.inputs.items() if not key.startswith("student.")}
+    inputs = {key: value for key, value in ground.inputs.items() if not key.startswith(_NOT_OF_PAIRS)}
     pairs = make_pairs(
         spec,
         Network(teacher.core, teacher.adapter, ground.parts.schedule, dtype=torch.bfloat16),
@@ -214,12 +217,15 @@ def fingerprint_of(spec: DistillSpec, ground: Ground) -> dict[str, object]:
 def _inputs(spec: DistillSpec, parts: ModelParts) -> dict[str, object]:
     latents = spec.teacher / LATENTS
     start = {} if spec.student.init is None else {"student.init weights": digest(spec.student.init)}
+    # What is measured decides when a training ends and which student comes out.
+    measure = {ENCODER: resolve_model(spec.eval.clip, key="eval.clip").digest} if spec.eval.every else {}
     return {
         "format": _FORMAT,
         "teacher weights": digest(parts.root),
         "teacher latents": _sha256(latents) if latents.is_file() else None,
         "captions file": _sha256(spec.captions),
         **start,
+        **measure,
     }
 
 

@@ -9,7 +9,7 @@ import torch
 
 from qcgen.core.errors import PausedError, SpecError
 from qcgen.core.events import read_events, rows_of
-from qcgen.distill.checkpoint import Checkpoints, flat
+from qcgen.distill.checkpoint import ENCODER, Checkpoints, flat
 from qcgen.distill.stop import WINDOW, Fault, NonFiniteError, best_of
 from qcgen.distill.trainer import Hooks, Outcome
 from qcgen.models.checkpoint import load_state
@@ -249,6 +249,14 @@ def test_what_changed_since_the_checkpoint_is_listed_field_by_field(tmp_path: Pa
     assert "optim.lr changed since this checkpoint (was 0.1, is 0.2). Cure" in first
     assert 'teacher weights changed since this checkpoint (was "aa", is "bb")' in second
     assert Checkpoints(tmp_path, made).load()["step"] == 1
+
+
+def test_an_encoder_that_an_older_checkpoint_does_not_pin_is_no_change(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, {"optim.lr": 0.1}).save({"mark": 1})
+    pinned = Checkpoints(tmp_path, {"optim.lr": 0.1, ENCODER: "aa"})
+    pinned.save(pinned.load() | {"mark": 2})
+    with pytest.raises(SpecError, match=r'eval.clip weights changed since this checkpoint \(was "aa", is "bb"\)'):
+        Checkpoints(tmp_path, {"optim.lr": 0.1, ENCODER: "bb"}).load()
 
 
 def test_keys_that_change_no_number_may_change() -> None:

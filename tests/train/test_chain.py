@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from qcgen.core.distillspec import DistillSpec, DivergenceSpec
 from qcgen.core.errors import BlockedError, PrerequisiteError, SpecError
@@ -189,6 +189,23 @@ def test_a_start_that_does_not_fit_is_refused(chain: Path, tiny_set: Path, tmp_p
     with pytest.raises(SpecError, match=r"student.init: .* is not a student of .*Cure"):
         distil(DistillSpec.model_validate({**given, "student": {"init": other}}))
     assert not (chain / "refused").exists()
+
+
+def test_a_resume_with_another_encoder_of_the_same_name_is_refused(chain: Path, tiny_set: Path, tmp_path: Path) -> None:
+    encoder = tmp_path / "clip"
+    shutil.copytree(chain / "clip", encoder)
+    base = distillation(chain, tiny_set, steps=1, out="pinned").model_dump(mode="json", exclude_defaults=True)
+    spec = DistillSpec.model_validate({**base, "eval": {"every": 1, "n": 100, "clip": str(encoder)}})
+    distil(spec)
+    pairs = (spec.out / "pairs.safetensors").read_bytes()
+    assert b"eval.clip" not in pairs, "they do not depend on it"
+    weights = load_file(encoder / "open_clip_model.safetensors")
+    save_file({**weights, "logit_scale": weights["logit_scale"] + 1}, encoder / "open_clip_model.safetensors")
+    with pytest.raises(SpecError, match=r"eval\.clip weights changed since this checkpoint \(was .*\)\. Cure"):
+        distil(spec, resume=True)
+    shutil.rmtree(encoder)
+    with pytest.raises(PrerequisiteError, match=r"eval\.clip: the folder .* does not exist\. Cure"):
+        distil(spec, resume=True)
 
 
 def test_the_averaged_student_is_measured_while_it_is_distilled(chain: Path, tiny_set: Path) -> None:
