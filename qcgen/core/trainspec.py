@@ -1,7 +1,7 @@
 """What a training job's YAML says. One class a kind; `kind` tells them apart."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,10 +30,14 @@ class OptimSpec(Frozen):
 
 
 class _Training(Frozen):
+    """Keys of every kind. `data_licence` is what the pictures are under, for the lineage of what is trained: without it
+    the licence counts as unknown, which commercial work is refused for."""
+
     version: Literal[1]
     name: str
     out: Path
     data: DataSpec
+    data_licence: str = ""
     optim: OptimSpec
     seed: int = 0
     threads: int = Field(2, ge=1)
@@ -127,13 +131,11 @@ class StockDecoderTraining(_Training):
     of `crop` px of the pictures, and of `draws` latents that the student makes, an eighth of which is kept for
     measuring. `latent_noise` is the largest deviation of the noise added to the pictures' latents; `picture_weight`
     weighs the distance to the pictures themselves beside that to the student's decoder. `width` is of every resolution,
-    as the class demands; `blocks` are counted from the latents' resolution up to the pixels'. `data_licence` is the
-    pictures', for the lineage.
+    as the class demands; `blocks` are counted from the latents' resolution up to the pixels'.
     """
 
     kind: Literal["stock_decoder"]
     student: str
-    data_licence: str = ""
     draws: int = Field(2048, ge=16)
     width: int = Field(48, ge=4)
     blocks: tuple[int, ...] = (6, 4, 0, 0)
@@ -144,7 +146,6 @@ class StockDecoderTraining(_Training):
     perceptual_weight: float = Field(0.5, ge=0)
 
 
-TrainSpec = Annotated[
-    ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining | StockDecoderTraining,
-    Field(discriminator="kind"),
-]
+Training: TypeAlias = ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining | StockDecoderTraining
+
+TrainSpec = Annotated[Training, Field(discriminator="kind")]

@@ -1,12 +1,12 @@
-"""Checkpoints of a distillation: the last two, each whole, what they were made from, and the best students."""
+"""Checkpoints of a distillation: the last ones, each whole, what they were made from, and the best students."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from qcgen.core.errors import SpecError
-from qcgen.models.checkpoint import load_state, save_state
+from qcgen.models.checkpoint import load_state, read_entry, save_state
 
 FREE_KEYS = frozenset(
     {
@@ -23,8 +23,13 @@ FREE_KEYS = frozenset(
 """Keys of a job that may change between two starts: they do not change what is computed, but for rounding."""
 
 
+ENCODER = "eval.clip weights"
+"""An input that checkpoints name since it is pinned: an older one says nothing of it, which is no change."""
+_OLDER, _NEW = "checkpoint-*.safetensors", "checkpoint-new.safetensors"
+
+
 class Checkpoints:
-    """`checkpoint.safetensors` and, for a roll-back, the one before it.
+    """`checkpoint.safetensors` and, for a roll-back, older ones with their `mark` in the name.
 
     Args:
         folder: the job's output folder.
@@ -33,41 +38,69 @@ class Checkpoints:
 
     def __init__(self, folder: Path, fingerprint: Mapping[str, object]) -> None:
         self.folder, self.fingerprint = folder, dict(fingerprint)
-        self.last, self.previous = folder / "checkpoint.safetensors", folder / "checkpoint-previous.safetensors"
+        self.last = folder / "checkpoint.safetensors"
 
     def exists(self) -> bool:
-        return self.last.is_file() or self.previous.is_file()
+        return bool(self._kept())
 
-    def save(self, state: Mapping[str, object], *, rotate: bool = True) -> None:
+    def save(self, state: Mapping[str, object], *, since: int | None = None, also: int | None = None) -> None:
         """Write the state; at every moment one whole checkpoint is on the disk.
 
-        Args:
-            rotate: keep the last one as the one before; a roll-back does not, for the last one may be spoilt.
-        """
-        part = self.folder / "checkpoint-new.safetensors"
-        save_state(part, {**state, "fingerprint": json.dumps(self.fingerprint, sort_keys=True)})
-        if rotate and self.last.is_file():
-            self.last.replace(self.previous)
-        part.replace(self.last)
+        Those of its `mark` and later marks are of a past that was gone back from, and are removed.
 
-    def load(self, *, older: bool = False) -> dict[str, object]:
-        """The last state, or the one before it where there is one.
+        Args:
+            since: the newest one before this mark stays, and all after it; by default the one before the state's own.
+            also: the newest one before this mark stays too.
+        """
+        mark = cast(int, state["mark"])
+        part = self.folder / _NEW
+        save_state(part, {**state, "fingerprint": json.dumps(self.fingerprint, sort_keys=True)})
+        kept = self._kept()
+        # First of all: were it not, a kill in the middle of the next lines would bring what was left over back.
+        self._remove_but({*kept.values(), part})
+        if self.last in kept.values() and max(kept) < mark:
+            kept[max(kept)] = self.last.replace(self.folder / f"checkpoint-{max(kept)}.safetensors")
+        part.replace(self.last)
+        older = sorted(one for one in kept if one < mark)
+        least = _before(older, mark if since is None else since)
+        wanted = {one for one in older if one >= least} | {_before(older, mark if also is None else also)}
+        self._remove_but({kept[one] for one in older if one in wanted})
+
+    def load(self, *, before: int | None = None) -> dict[str, object]:
+        """The last state, or the newest one before a mark; where there is none, the oldest.
 
         Raises:
             SpecError: the job or its inputs are not those that the checkpoint was made from; lists every difference.
         """
-        first, second = (self.previous, self.last) if older else (self.last, self.previous)
-        path = first if first.is_file() else second
+        kept = self._kept()
+        path = kept[max(kept) if before is None else _before(sorted(kept), before)]
         state = cast(dict[str, object], load_state(path))
         self._compare(path, json.loads(cast(str, state["fingerprint"])))
         return state
 
+    def read(self, key: str) -> list[object]:
+        """An entry without tensors of each checkpoint, oldest first."""
+        return [read_entry(path, key) for _, path in sorted(self._kept().items())]
+
+    def _kept(self) -> dict[int, Path]:
+        """By mark. Older files of the last one's mark or later ones were left by a kill in the middle of `save`."""
+        older = {cast(int, read_entry(path, "mark")): path for path in self.folder.glob(_OLDER) if path.name != _NEW}
+        if not self.last.is_file():
+            return older
+        last = cast(int, read_entry(self.last, "mark"))
+        return {**{mark: path for mark, path in older.items() if mark < last}, last: self.last}
+
+    def _remove_but(self, paths: Collection[Path]) -> None:
+        for path in set(self.folder.glob(_OLDER)) - set(paths):
+            path.unlink()
+
     def _compare(self, path: Path, made_from: Mapping[str, object]) -> None:
         now = json.loads(json.dumps(self.fingerprint))
+        unknown = {ENCODER} - set(made_from)
         changed = [
             f"{path}: {key} changed since this checkpoint (was {json.dumps(made_from.get(key))}, "
             f"is {json.dumps(now.get(key))}). Cure: change it back, or give another out."
-            for key in sorted({*made_from, *now})
+            for key in sorted({*made_from, *now} - unknown)
             if made_from.get(key) != now.get(key)
         ]
         if changed:
@@ -98,6 +131,11 @@ class BestStudents:
 
     def _path(self, step: int) -> Path:
         return self._folder / f"best-{step}.safetensors"
+
+
+def _before(marks: Sequence[int], mark: int) -> int:
+    """The newest of some sorted marks before `mark`; where there is none, the oldest."""
+    return max((one for one in marks if one < mark), default=marks[0] if marks else mark)
 
 
 def flat(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -6,7 +6,17 @@ from dataclasses import astuple
 from typing import cast
 
 from qcgen.core.distillspec import StopSpec
-from qcgen.distill.stop import WINDOW, Measured, Reference, StepFacts, abort_reason, best_of, end_reason
+from qcgen.distill.stop import (
+    WINDOW,
+    Fault,
+    Measured,
+    Reference,
+    StepFacts,
+    best_of,
+    end_reason,
+    find_fault,
+    looks_back_to,
+)
 
 _TRACE = 10 * WINDOW
 
@@ -25,10 +35,22 @@ class Guard:
         self.retries = 0
         self.rate_scale = 1.0
 
-    def fault(self, facts: StepFacts, reference: Reference) -> str | None:
+    def fault(self, facts: StepFacts, reference: Reference) -> Fault | None:
         """Take in a step; why the training must go back, if it must."""
         self.trace.append(facts)
-        return abort_reason(list(self.trace), reference)
+        return find_fault(list(self.trace), reference)
+
+    def broken_pictures(self, reason: str) -> Fault:
+        """An evaluation that could not be measured: the trouble began somewhere after the one before it."""
+        return Fault(reason, self.since_evaluation())
+
+    def since_evaluation(self) -> int:
+        """The first step that the next evaluation judges alone."""
+        return self.evaluations[-1].step + 1 if self.evaluations else 1
+
+    def looks_back_to(self, step: int) -> int:
+        """The first step that a rule on steps may look at from `step` on."""
+        return looks_back_to(self.trace, step)
 
     def roll_back(self, earlier: "Guard") -> None:
         """Take over what an earlier state knew, but remember that the training went back and slow it down."""
@@ -59,6 +81,11 @@ class Guard:
             list[tuple[int, bool, float, list[float], list[float]]], state["trace"]
         ):
             self.trace.append(StepFacts(step, finite, norm, tuple(mean), tuple(std)))
-        rows = cast(list[tuple[int, float, float, float | None]], state["evaluations"])
-        self.evaluations = [Measured(*row) for row in rows]
+        self.evaluations = read_evaluations(state)
         self.retries, self.rate_scale = cast(int, state["retries"]), cast(float, state["rate_scale"])
+
+
+def read_evaluations(state: Mapping[str, object]) -> list[Measured]:
+    """Those of a guard's stored state."""
+    rows = cast(list[tuple[int, float, float, float | None]], state["evaluations"])
+    return [Measured(*row) for row in rows]

@@ -45,7 +45,20 @@ class Measured:
     recall: float | None
 
 
-def abort_reason(trace: Sequence[StepFacts], reference: Reference) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why the training must go back, and the first step that the rule looked at: a state from then on may hold the
+    trouble already."""
+
+    reason: str
+    since: int
+
+
+class NonFiniteError(Exception):
+    """Pictures of the student that hold non-finite numbers; the message says which."""
+
+
+def find_fault(trace: Sequence[StepFacts], reference: Reference) -> Fault | None:
     """Why the training must go back to its last good state; None while all is well.
 
     - three steps running that are not finite;
@@ -57,35 +70,44 @@ def abort_reason(trace: Sequence[StepFacts], reference: Reference) -> str | None
     denoising.
     """
     if len(trace) >= _NON_FINITE_STEPS and not any(facts.finite for facts in trace[-_NON_FINITE_STEPS:]):
-        return f"{_NON_FINITE_STEPS} steps running were not finite"
+        return Fault(f"{_NON_FINITE_STEPS} steps running were not finite", trace[-_NON_FINITE_STEPS].step)
     return _exploding_norm(trace) or _drift(trace, reference)
 
 
-def _exploding_norm(trace: Sequence[StepFacts]) -> str | None:
+def looks_back_to(trace: Sequence[StepFacts], step: int) -> int:
+    """The first step that `find_fault` may look at when it finds a fault at `step` or later."""
+    steps, finite = [facts.step for facts in trace], [facts.step for facts in trace if facts.finite]
+    return min([step, *steps[-_NON_FINITE_STEPS:], *finite[-WINDOW:]])
+
+
+def _exploding_norm(trace: Sequence[StepFacts]) -> Fault | None:
     before = [facts.grad_norm for facts in trace[:-WINDOW] if math.isfinite(facts.grad_norm)]
     if len(before) < WINDOW:
         return None
     usual = statistics.median(before)
     if all(not facts.grad_norm <= _NORM_FACTOR * usual for facts in trace[-WINDOW:]):
-        return (
+        reason = (
             f"the student's gradient norm was over {_NORM_FACTOR:g} times its median ({usual:.3g}) for {WINDOW} steps"
         )
+        return Fault(reason, trace[-WINDOW].step)
     return None
 
 
-def _drift(trace: Sequence[StepFacts], reference: Reference) -> str | None:
+def _drift(trace: Sequence[StepFacts], reference: Reference) -> Fault | None:
     finite = [facts for facts in trace if facts.finite]
     if len(finite) < 2 * WINDOW:
         return None
+    since = finite[-WINDOW].step
     for channel in range(len(reference.mean)):
         means = [facts.mean[channel] for facts in finite]
         if _left(means, reference, channel):
-            return f"the mean of channel {channel} left the reference ({statistics.fmean(means[-WINDOW:]):.3g})"
+            mean = statistics.fmean(means[-WINDOW:])
+            return Fault(f"the mean of channel {channel} left the reference ({mean:.3g})", since)
     # Over all channels: a single one may well be flat or rough for a while.
     ratios = [statistics.fmean(facts.std) / max(statistics.fmean(reference.std), 1e-12) for facts in finite]
     inside = [_STD_RATIO[0] <= ratio <= _STD_RATIO[1] for ratio in ratios]
     if any(_runs(inside[:-WINDOW])) and not any(inside[-WINDOW:]):
-        return f"the deviation of the samples is {ratios[-1]:.2f} times the reference"
+        return Fault(f"the deviation of the samples is {ratios[-1]:.2f} times the reference", since)
     return None
 
 

@@ -16,14 +16,15 @@ from qcgen.core.errors import PausedError
 from qcgen.core.events import EVENTS_FILE, EventLog
 from qcgen.distill.checkpoint import BestStudents, Checkpoints
 from qcgen.distill.critics import fake_loss, update_critics
-from qcgen.distill.guard import Guard
+from qcgen.distill.guard import Guard, read_evaluations
 from qcgen.distill.lag import LagController, Probe
 from qcgen.distill.material import CriticBatch, Material, Sampler, StudentBatch
 from qcgen.distill.monitor import agreement, sample_numbers, step_facts, yardstick_of
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import regress
+from qcgen.distill.randomstate import random_state, set_random_state
 from qcgen.distill.ratio import RatioEstimator
-from qcgen.distill.stop import WINDOW, Measured, best_of
+from qcgen.distill.stop import Fault, Measured, NonFiniteError, best_of
 from qcgen.distill.student import StudentReport, Weighting, update_student
 from qcgen.models.protocol import Teacher
 
@@ -38,7 +39,8 @@ class Hooks:
         tell: receives every event that is logged, for a live view.
         check: called between steps; raises `PausedError` when the work should stop.
         evaluate: measures the averaged student from a function that makes its latents: `distance`, `error` and, if
-            measured, `recall`; lower distances are better. More numbers are logged as they are.
+            measured, `recall`; lower distances are better. More numbers are logged as they are. Raises `NonFiniteError`
+            where its pictures are not finite.
     """
 
     tell: Callable[[Mapping[str, object]], None]
@@ -91,7 +93,6 @@ class Trainer:
         self.step = self.mark = self._saved_mark = 0
         self.reason = ""
         self._best_students = BestStudents(spec.out)
-        self._best_of_saved: tuple[int | None, ...] = ()
         self._evaluates = self.ranks.told(hooks.evaluate is not None)
         self._told: dict[str, float] = {}
         self._told_s = time.monotonic()
@@ -155,6 +156,7 @@ class Trainer:
 
     def _matching_turn(self) -> None:
         spec, progress = self.spec, self.step / self.spec.optim.steps
+        first = self.mark - self.step
         probing = self.step % spec.monitor.probe_every == spec.monitor.probe_every - 1
         numbers, losses = self._critic_rounds(2 if self.lag.adapts else 1, held_out=True) if probing else (
             self._critic_rounds(1, held_out=False)
@@ -185,10 +187,13 @@ class Trainer:
                 samples = sample_numbers(report.x_0, self.yardstick)
                 self._event("step", {"rate": rate, **numbers, **report.numbers, **samples, **self._state_numbers()})
         if fault is not None:
-            self._go_back(fault)
+            self._go_back(fault, before=first + fault.since)
             return
         self.step += 1
         ended = self._evaluated()
+        if isinstance(ended, Fault):
+            self._go_back(ended, before=first + ended.since)
+            return
         if self.step == spec.optim.steps:
             ended = "the last step"
         if ended is not None:
@@ -250,18 +255,24 @@ class Trainer:
         stage = spec.gan.student_lr if spec.gan.pulls_at(progress) else 1.0
         return spec.optim.lr * min(1.0, (self.step + 1) / max(spec.optim.warmup, 1)) * stage * self.guard.rate_scale
 
-    def _evaluated(self) -> str | None:
-        """Measure the averaged student when it is due, keep it if it is the best; why to end, if so."""
+    def _evaluated(self) -> str | Fault | None:
+        """Measure the averaged student when it is due, keep it if it is the best; why to end or to go back, if so."""
         every, evaluate = self.spec.eval.every, self.hooks.evaluate
         if not self._evaluates or every == 0 or self.step % every:
             return None
         numbers: dict[str, float] = {}
+        broken = ""
         with self.clock.stage("evaluate"), torch.no_grad():
             student = self.networks.whole_student()
-            if evaluate is not None and self.ranks.first:
-                numbers = evaluate(lambda noise, cond: self.networks.generate(student, noise, cond))
+            try:
+                if evaluate is not None and self.ranks.first:
+                    numbers = evaluate(lambda noise, cond: self.networks.generate(student, noise, cond))
+            except NonFiniteError as error:
+                broken = str(error)
             self.networks.put_away()
-            numbers = self.ranks.told(numbers)
+            numbers, broken = self.ranks.told((numbers, broken))
+        if broken:
+            return self.guard.broken_pictures(f"an evaluation failed: {broken}")
         measured = Measured(self.step, numbers["distance"], numbers["error"], numbers.get("recall"))
         best = self.guard.measured(measured)
         if best:
@@ -275,14 +286,12 @@ class Trainer:
         if self.ranks.first:
             self._best_students.keep(self.step, state)
 
-    def _go_back(self, fault: str) -> None:
-        """Return to the last good state with half the rate and twice the fake updates, or end there."""
-        # A fault shows only after it has lasted: a checkpoint that is younger than that may hold it already.
-        older = self.mark - self._saved_mark < 2 * WINDOW
+    def _go_back(self, fault: Fault, *, before: int) -> None:
+        """Return to the newest state from before a mark with half the rate and twice the fake updates, or end there."""
         now, updates = self.guard, self.lag.updates
         # Nobody goes on before all have read: the first process is about to write over it.
         with self.ranks.together():
-            state = self.checkpoints.load(older=older)
+            state = self.checkpoints.load(before=before)
         self.guard = Guard(self.spec.stop)
         self._restore(state)
         now.roll_back(self.guard)
@@ -292,12 +301,18 @@ class Trainer:
             self.lag.updates = updates
             self.lag.double()
         else:
-            self.stage, self.reason = "done", f"{fault}, and going back did not help"
+            self.stage, self.reason = "done", f"{fault.reason}, and going back did not help"
         # One turn is added after this, as after every other.
         self.mark -= 1
-        facts = {"reason": fault, "retry": retry, "rate_scale": now.rate_scale, "fake_updates": self.lag.updates}
+        facts = {
+            "reason": fault.reason,
+            "since": fault.since,
+            "retry": retry,
+            "rate_scale": now.rate_scale,
+            "fake_updates": self.lag.updates,
+        }
         self._event("rollback", facts, mark=self.mark + 1)
-        self.save(mark=self.mark + 1, rotate=False)
+        self.save(mark=self.mark + 1)
 
     def _outcome(self) -> Outcome:
         # What the first process has just written is read by all.
@@ -311,24 +326,25 @@ class Trainer:
         self._event("end", {"reason": self.reason, "exported_step": step})
         return Outcome(self.networks.whole_student(), step, self.reason)
 
-    def save(self, *, mark: int | None = None, rotate: bool = True) -> None:
-        """Write a checkpoint of the state before the next turn; `rotate` as in `Checkpoints.save`."""
+    def save(self, *, mark: int | None = None) -> None:
+        """Write a checkpoint of the state before the next turn; those that a roll-back may need stay beside it."""
         with self.clock.stage("checkpoint"):
             self._saved_mark = self.mark if mark is None else mark
+            matching = self.stage in {"matching", "done"}
+            first = self._saved_mark - self.step if matching else self._saved_mark
+            since = first + self.guard.looks_back_to(self.step) if matching else None
+            also = first + self.guard.since_evaluation() if matching and self.spec.eval.every else None
             state = {**self.state_dict(), "mark": self._saved_mark}
             if self.ranks.first:
-                self.checkpoints.save(state, rotate=rotate)
-            self._drop_students(rotate)
+                self.checkpoints.save(state, since=since, also=also)
+                self._drop_students()
         self._event("checkpoint", {}, mark=self._saved_mark)
 
-    def _drop_students(self, rotate: bool) -> None:
-        """Let go of students that are the best of neither checkpoint's history."""
-        best = best_of(self.guard.evaluations)
-        before = self._best_of_saved[-1:] if rotate else self._best_of_saved[:-1]
-        self._best_of_saved = (*before, None if best is None else best.step)
-        # After a start the history of the checkpoint before is not known.
-        if len(self._best_of_saved) == 2 and self.ranks.first:
-            self._best_students.drop_all_but({step for step in self._best_of_saved if step is not None})
+    def _drop_students(self) -> None:
+        """Let go of students that are the best of no checkpoint's history."""
+        histories = cast(list[Mapping[str, object]], self.checkpoints.read("guard"))
+        best = [best_of(read_evaluations(history)) for history in histories]
+        self._best_students.drop_all_but({one.step for one in best if one is not None})
 
     def take_over(self, start: Mapping[str, object]) -> None:
         """Begin in another training's state, after its regression or its warm-up, at this job's own rates. Before `run`
@@ -350,16 +366,8 @@ class Trainer:
             "lag": self.lag.state_dict(),
             "guard": self.guard.state_dict(),
             "generator": self.generator.get_state(),
-            # A teacher with dropout draws from the global generators.
-            "random": torch.get_rng_state(),
-            "cuda_random": self._cuda_random(),
+            **random_state(self.ranks.world),
         }
-
-    def _cuda_random(self) -> list[Tensor]:
-        if not torch.cuda.is_available():
-            return []
-        # Asking for all of them would start a context on every GPU from every process.
-        return torch.cuda.get_rng_state_all() if self.ranks.world == 1 else [torch.cuda.get_rng_state()]
 
     def _restore(self, state: Mapping[str, object]) -> None:
         self.stage, self.step = cast(str, state["stage"]), cast(int, state["step"])
@@ -370,12 +378,7 @@ class Trainer:
         self.lag.load_state_dict(cast(dict[str, object], state["lag"]))
         self.guard.load_state_dict(cast(dict[str, object], state["guard"]))
         self.generator.set_state(cast(Tensor, state["generator"]))
-        torch.set_rng_state(cast(Tensor, state["random"]))
-        cuda = cast(list[Tensor], state["cuda_random"])
-        if cuda and self.ranks.world > 1:
-            torch.cuda.set_rng_state(cuda[0])
-        elif cuda and len(cuda) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(cuda)
+        set_random_state(state, self.ranks.world)
 
     def _event(self, kind: str, facts: Mapping[str, object], *, mark: int | None = None) -> None:
         now_s = time.monotonic()

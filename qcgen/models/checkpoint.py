@@ -31,6 +31,12 @@ def load_state(path: Path) -> State:
         return _fill(outline, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a dict)
 
 
+def read_entry(path: Path, key: str) -> State:
+    """One entry of the outermost dict, without reading any tensor; it must hold none."""
+    with safe_open(path, framework="pt") as file:
+        return _fill(dict(json.loads(file.metadata()["state"])["$items"])[key], {})
+
+
 def _strip(node: State, tensors: dict[str, torch.Tensor]) -> State:
     if isinstance(node, torch.Tensor):
         name = f"t{len(tensors)}"

@@ -16,8 +16,11 @@ def embedded_models() -> list[str]:
     return sorted(path.parent.name for path in ASSETS.glob("*/qcgen_model.json"))
 
 
-def resolve_model(name: str) -> ModelRef:
+def resolve_model(name: str, *, key: str = "model") -> ModelRef:
     """Find a model by `embedded:NAME`, `toy:SIDE` or a folder, and pin it by digest.
+
+    Args:
+        key: the job's key or the argument that names it, for messages.
 
     Raises:
         SpecError: the name has an unknown scheme or the embedded model does not exist.
@@ -31,12 +34,12 @@ def resolve_model(name: str) -> ModelRef:
         folder = ASSETS / name.removeprefix("embedded:")
         if folder.name not in embedded_models() or folder.parent != ASSETS:
             known = ", ".join(f"embedded:{one}" for one in embedded_models()) or "none"
-            raise SpecError(f"model: {name!r} is not an embedded model. Cure: use one of {known}, or a folder.")
+            raise SpecError(f"{key}: {name!r} is not an embedded model. Cure: use one of {known}, or a folder.")
     else:
         folder = Path(name)
         if not folder.is_dir():
             raise PrerequisiteError(
-                f"model: the folder {name!r} does not exist. Cure: give a local folder in diffusers format."
+                f"{key}: the folder {name!r} does not exist. Cure: give a local folder in diffusers format."
             )
     return ModelRef(name=name, folder=folder, digest=digest(folder), card=read_card(folder))
 

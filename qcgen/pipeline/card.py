@@ -18,6 +18,8 @@ SHEET = "sheet.webp"
 FIGURE = "nearest.svg"
 SHEET_COLUMNS = 8
 
+_WEIGHTS = ("model", "diffusion_pytorch_model", "open_clip_model")
+"""Beginnings of weights' names: a training's checkpoint and latents, which may lie beside them, are no part."""
 _SECTIONS = (("use", "Use"), ("limits", "Limits"), ("data", "Data"), ("recipe", "Recipe"))
 """Notes of qcgen_model.json that the card prints as a list; `summary` goes to the title, `background` to the end."""
 
@@ -122,7 +124,7 @@ def describe_parts(folder: Path) -> list[str]:
     parts = []
     for name in ("", "unet", "vae", "text_encoder"):
         place = shared.get(name, folder / name)
-        weights = sorted(place.glob("*.safetensors")) if place.is_dir() else []
+        weights = [file for file in sorted(place.glob("*.safetensors")) if file.name.startswith(_WEIGHTS)]
         if weights:
             origin = f", shared with {place.parent.name}" if name in shared else ""
             parts.append(f"{_class_of(place)}{_latents(place)} {_parameters(weights) / 1e6:.2f} M{origin}")

@@ -18,7 +18,7 @@ from qcgen.core.events import EVENTS_FILE
 from qcgen.core.types import Card, Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.distill.blend import read_blend
-from qcgen.distill.checkpoint import Checkpoints, flat
+from qcgen.distill.checkpoint import ENCODER, Checkpoints, flat
 from qcgen.distill.material import Material
 from qcgen.distill.networks import Networks
 from qcgen.distill.pairs import make_pairs
@@ -27,11 +27,13 @@ from qcgen.distill.trainer import Generate, Hooks, Outcome, Trainer
 from qcgen.govern.protocol import Work
 from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.embedded import pick_dtype
+from qcgen.models.find import resolve_model
 from qcgen.models.lora import merged
 from qcgen.models.network import Network
 from qcgen.models.noising import Schedule, check_start
 from qcgen.models.parts import find_parts
 from qcgen.models.protocol import ModelParts
+from qcgen.pipeline.distillcheck import check_sizes
 from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.inloop import InLoop
 from qcgen.pipeline.interrupt import listen
@@ -39,11 +41,12 @@ from qcgen.pipeline.licence import pass_gate
 from qcgen.pipeline.material import LATENTS, read_material
 from qcgen.pipeline.publish import declare_student
 
-_LEAST_PER_BIN = 8
 _FORMAT = 2
 """Of the checkpoints: what an older one holds has other names."""
 _PAIRS_KEYS = frozenset({"guidance_scale", "pairs.count", "pairs.solver_steps", "seed"})
 """Keys of a job that its pairs depend on."""
+_NOT_OF_PAIRS = ("student.", "eval.")
+"""Beginnings of inputs that the pairs do not depend on."""
 _GUIDANCE_PROOF = frozenset({"core.time_embedding.cond_proj.weight"})
 """What writing a student added: an embedding of weight zero, which keeps pipelines from guiding it."""
 
@@ -203,7 +206,7 @@ def prepare(
     check_start(parts.schedule, start_time(spec, parts), where=where)
     start = _read_start(spec, parts)
     data = read_image_set(spec.captions)
-    _check_sizes(spec, parts, data, world)
+    check_sizes(spec, parts, data, world)
     return Ground(parts, card, data, _inputs(spec, parts), start)
 
 
@@ -224,7 +227,7 @@ def with_pairs(
 ) -> Material:
     """The same material with the teacher's own samples, made once and kept in `spec.out`."""
     made_from = {key: value for key, value in flat(spec.model_dump(mode="json")).items() if key in _PAIRS_KEYS}
-    inputs = {key: value for key, value in ground.inputs.items() if not key.startswith("student.")}
+    inputs = {key: value for key, value in ground.inputs.items() if not key.startswith(_NOT_OF_PAIRS)}
     pairs = make_pairs(
         spec,
         Network(teacher.core, teacher.adapter, ground.parts.schedule, dtype=torch.bfloat16),
@@ -271,12 +274,15 @@ def fingerprint_of(spec: DistillSpec, ground: Ground) -> dict[str, object]:
 def _inputs(spec: DistillSpec, parts: ModelParts) -> dict[str, object]:
     latents = spec.teacher / LATENTS
     start = {} if spec.student.init is None else {"student.init weights": digest(spec.student.init)}
+    # What is measured decides when a training ends and which student comes out.
+    measure = {ENCODER: resolve_model(spec.eval.clip, key="eval.clip").digest} if spec.eval.every else {}
     return {
         "format": _FORMAT,
         "teacher weights": digest(parts.root),
         "teacher latents": _sha256(latents) if latents.is_file() else None,
         "captions file": _sha256(spec.captions),
         **start,
+        **measure,
     }
 
 
@@ -339,57 +345,3 @@ def _with_start(spec: DistillSpec, card: Card) -> Card:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_sizes(spec: DistillSpec, parts: ModelParts, data: ImageSet, world: int) -> None:
-    """All that must hold between the job's numbers before the first step."""
-    problems = []
-    per_bin = spec.optim.batch / spec.ratio.bins / (1 - spec.ratio.ema)
-    if per_bin < _LEAST_PER_BIN:
-        problems.append(
-            f"ratio.bins: the running statistics must hold at least {_LEAST_PER_BIN} samples a bin (got {per_bin:.1f} "
-            f"from batch {spec.optim.batch}, {spec.ratio.bins} bins, ema {spec.ratio.ema:g}). "
-            f"Cure: fewer bins, a larger batch, or a larger ratio.ema."
-        )
-    low, high = spec.ratio.clip
-    if not 0 < low < 1 < high:
-        problems.append(f"ratio.clip: must be 0 < low < 1 < high (got [{low:g}, {high:g}]). Cure: [0.1, 20].")
-    if spec.optim.batch % spec.optim.accumulate:
-        problems.append(
-            f"optim.accumulate: must divide optim.batch {spec.optim.batch} (got {spec.optim.accumulate}). Cure: 1."
-        )
-    elif spec.optim.batch % (world * spec.optim.accumulate):
-        whole = world * spec.optim.accumulate
-        less = whole * max(1, spec.optim.batch // whole)
-        problems.append(
-            f"optim.batch: must be a multiple of processes times optim.accumulate, {world} x {spec.optim.accumulate} "
-            f"(got {spec.optim.batch}). Cure: {less} or {less + whole}, or another --nproc_per_node."
-        )
-    if spec.optim.sharding == "full" and world == 1:
-        problems.append(
-            "optim.sharding: full must have several processes (got 1). "
-            "Cure: torchrun --nproc_per_node 2 -m qcgen.cli.main distill JOB, or sharding: none."
-        )
-    if spec.optim.sharding == "full" and spec.optim.lora is not None:
-        problems.append(
-            "optim.sharding: full must be without optim.lora, whose networks share one base (got both). "
-            "Cure: sharding: none, for the base is held once anyway."
-        )
-    count = len(data.rows(held_out=False))
-    if count < spec.optim.batch:
-        problems.append(
-            f"captions: too few pictures for one batch of {spec.optim.batch} (got {count}). "
-            "Cure: more pictures, or a smaller optim.batch."
-        )
-    if spec.gan.data != "real" and not spec.pairs.count:
-        problems.append(f"gan.data: {spec.gan.data} needs the teacher's samples. Cure: pairs: {{count: 1024}}.")
-    if spec.pairs.steps and not spec.pairs.count:
-        problems.append("pairs.steps: needs pairs to regress on (got count 0). Cure: pairs: {count: 1024}.")
-    if spec.guidance_scale != 1 and not parts.guidable:
-        problems.append(
-            f"guidance_scale: must be 1 for a teacher without an empty caption (got {spec.guidance_scale:g}). Cure: 1."
-        )
-    if spec.time.low >= spec.time.high:
-        problems.append(f"time.low: must be below time.high (got {spec.time.low:g}, {spec.time.high:g}). Cure: 0.02.")
-    if problems:
-        raise SpecError(problems)

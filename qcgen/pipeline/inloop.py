@@ -11,6 +11,7 @@ from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import SpecError
 from qcgen.data.imageset import ImageSet
 from qcgen.distill.material import Material
+from qcgen.distill.stop import NonFiniteError
 from qcgen.generate.batch import quantise
 from qcgen.generate.noise import stack_noise
 from qcgen.models.embedded import load_encoder
@@ -71,7 +72,11 @@ class InLoop:
             self._real = {name: column[chosen] for name, column in columns.items()}
 
     def measure(self, generate: Generate) -> dict[str, float]:
-        """`distance` (Frechet) with its bootstrap `error`, `precision` and `recall`."""
+        """`distance` (Frechet) with its bootstrap `error`, `precision` and `recall`.
+
+        Raises:
+            NonFiniteError: a picture holds non-finite numbers.
+        """
         found, _ = self.estimate(generate)
         return {
             "distance": found["frechet"].value,
@@ -82,7 +87,11 @@ class InLoop:
         }
 
     def estimate(self, generate: Generate) -> tuple[dict[str, Estimate], dict[str, tuple[float, ...]]]:
-        """Every number of the metrics, and its repetitions: paired over all calls, since the rows are the same."""
+        """Every number of the metrics, and its repetitions: paired over all calls, since the rows are the same.
+
+        Raises:
+            NonFiniteError: a picture holds non-finite numbers.
+        """
         made = batched(lambda rows: self._columns(generate, rows), len(self._noise), lambda *_: None, size=_BATCH)
         # Real pictures' own numbers are those of training rows too: held-out ones are kept for the last word.
         own = torch.ones(len(self._real["embeddings"]), dtype=torch.bool)
@@ -107,4 +116,10 @@ class InLoop:
     def _pictures(self, generate: Generate, part: Tensor) -> Tensor:
         cond = self._cond[self._caption[part]].to(self._device)
         x_0 = generate(self._noise[part].to(self._device), cond)
-        return quantise(self._codec.decode(x_0))[0]
+        images, finite = quantise(self._codec.decode(x_0))
+        # Turned to bytes, what is not finite would pass as black.
+        if not all(finite):
+            raise NonFiniteError(
+                f"its pictures hold non-finite numbers ({finite.count(False)} of the {len(part)} seen)"
+            )
+        return images

@@ -111,11 +111,11 @@ def prepare_ground(plan: PilotPlan, *, say: Callable[[str], None]) -> Ground:
         except PrerequisiteError as error:
             missing.append(str(error))
     try:
-        resolve_model(plan.spec.clip)
+        resolve_model(plan.spec.clip, key="clip")
     except SpecError as error:
-        problems += [problem.replace("model:", "clip:", 1) for problem in error.problems]
+        problems += error.problems
     except PrerequisiteError as error:
-        missing.append(str(error).replace("model:", "clip:", 1))
+        missing.append(str(error))
     rows = 0 if ground is None else len(ground.data.rows(held_out=False))
     if ground is not None and rows < _LEAST_REAL:
         problems.append(

@@ -9,11 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qcgen.core.types import Card, Lineage, ModelRef
+from qcgen.core.types import Card, Lineage
 from qcgen.models.card import CARD_FILE, read_card
+from qcgen.pipeline.card import write_page
 
 APPAREL_DATA = Lineage("trained_on", "clothing-dataset (alexeygrigorev), commit 7ed86a9cc567", "CC0-1.0")
 _ROWS_KEPT = 60
+_MADE_BY, _TRAIN = "made_by", "qcgen train"
+_SUMMARIES = {
+    "clip": "an open_clip model",
+    "autoencoder": "a patch autoencoder",
+    "teacher": "a multi-step teacher",
+    "stock_decoder": "a stock decoder for the latents of a student",
+}
 
 
 def publish_student(distilled: Path, folder: Path, *, teacher: str, measures: Mapping[str, object]) -> None:
@@ -48,21 +56,27 @@ def declare_student(
     )
 
 
-def declare_decoder(
-    folder: Path, student: ModelRef, *, pictures: Lineage, name: str, measures: Mapping[str, object]
-) -> None:
-    """Write the card of a stock decoder that was just trained: the licence of the student whose decoder it learned
-    from, and everything that this one descends from."""
-    first = Lineage("distilled_from", student.name, student.card.licence or "", student.digest)
-    write_card(
-        folder,
-        kind="stock_decoder",
-        lineage=[first, *student.card.lineage, pictures],
-        measures=measures,
-        licence=student.card.licence,
-        notes={"summary": f"a stock decoder for the latents of {student.card.name}"},
-        name=name,
-    )
+def declare_trained(
+    folder: Path,
+    *,
+    kind: str,
+    name: str,
+    lineage: Sequence[Lineage],
+    licence: str | None,
+    measures: Mapping[str, object],
+    recipe: str,
+) -> bool:
+    """Write the card and the page of a model that was just trained.
+
+    Returns:
+        False where somebody else's card is there: it stays as it is, for its writer may know more.
+    """
+    if (folder / CARD_FILE).is_file() and read_card(folder).notes.get(_MADE_BY) != _TRAIN:
+        return False
+    notes = {"summary": _SUMMARIES[kind], "recipe": recipe, _MADE_BY: _TRAIN}
+    write_card(folder, kind=kind, lineage=lineage, measures=measures, licence=licence, notes=notes, name=name)
+    write_page(folder)
+    return True
 
 
 def keep_logs(logs: Mapping[str, Path], folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Trainings as jobs: from a spec to a folder of weights, a log and measures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -9,21 +9,20 @@ from qcgen.core.trainspec import (
     ClipTraining,
     PixelTeacherTraining,
     StockDecoderTraining,
-    TeacherTraining,
+    Training,
 )
 from qcgen.core.types import Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
-from qcgen.models.find import resolve_model
+from qcgen.models.card import CARD_FILE
+from qcgen.pipeline.descent import descent, own_licence
 from qcgen.pipeline.hold import hold_folder
-from qcgen.pipeline.publish import declare_decoder
+from qcgen.pipeline.publish import declare_trained
 from qcgen.train.autoencoder import AutoencoderTask
 from qcgen.train.clip import ClipTask
 from qcgen.train.loop import Task, fit
 from qcgen.train.pixelteacher import PixelTeacherTask
 from qcgen.train.stockdecoder import StockDecoderTask
 from qcgen.train.teacher import TeacherTask
-
-Training = ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining | StockDecoderTraining
 
 
 def run_training(spec: Training, *, say: Callable[[str], None]) -> dict[str, object]:
@@ -46,12 +45,43 @@ def _train(spec: Training, data: ImageSet, *, say: Callable[[str], None]) -> dic
     task = _task(spec, data)
     millions = sum(p.numel() for p in task.module.parameters()) / 1e6
     say(f"{millions:.2f} M parameters, {spec.optim.steps} steps; log: {spec.out / 'log.jsonl'}")
+    lineage, licence = descent(spec), own_licence(spec)
+    if not spec.data_licence:
+        say(
+            "data_licence: must be given for commercial work with this model or a student of it (got none). "
+            "Cure: the licence of the pictures, such as data_licence: CC0-1.0."
+        )
     measured = fit(task, spec.optim, folder=spec.out, seed=spec.seed, checkpoint_every=spec.checkpoint_every)
-    if isinstance(spec, StockDecoderTraining):
-        pictures = Lineage("trained_on", spec.data.path.name, spec.data_licence)
-        student = resolve_model(spec.student)
-        declare_decoder(spec.out / "vae", student, pictures=pictures, name=spec.name, measures=measured)
+    _declare(spec, lineage, licence, measured, say=say)
     return measured
+
+
+def _declare(
+    spec: Training,
+    lineage: Sequence[Lineage],
+    licence: str | None,
+    measured: Mapping[str, object],
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """Write the card of what the training gave."""
+    folder = spec.out / "vae" if isinstance(spec, StockDecoderTraining) else spec.out
+    teacher = spec.kind in {"teacher", "pixel_teacher"}
+    # What a teacher's own training measures are counts; its quality is for `qcgen eval`.
+    measures: Mapping[str, object] = {} if teacher else measured
+    if spec.kind == "autoencoder":
+        measures = {"held_out_photos": measured}
+    declared = declare_trained(
+        folder,
+        kind="teacher" if teacher else spec.kind,
+        name=spec.name,
+        lineage=lineage,
+        licence=licence,
+        measures=measures,
+        recipe=f"{spec.kind}: {spec.optim.steps} steps of {spec.optim.batch}, seed {spec.seed}.",
+    )
+    if not declared:
+        say(f"{folder / CARD_FILE} was written by somebody else and stays. Cure, for one from this job: remove it.")
 
 
 def _task(spec: Training, data: ImageSet) -> Task:

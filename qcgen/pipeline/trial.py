@@ -15,6 +15,7 @@ from torch import Tensor
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PausedError
 from qcgen.distill.material import Material
+from qcgen.distill.stop import NonFiniteError
 from qcgen.distill.trainer import Hooks, Trainer
 from qcgen.generate.write import sync_folders, write_file
 from qcgen.models.checkpoint import load_state, save_state
@@ -53,10 +54,6 @@ class Reading:
 
 class _Reached(PausedError):  # noqa: N818 (not an error: it ends a training at its rung)
     """The training is at the rung's step, or past its regression."""
-
-
-class _NotFinite(Exception):  # noqa: N818 (the reason why a trial is lost)
-    """The student makes non-finite latents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +117,9 @@ class Bench:
         repeated: dict[str, tuple[float, ...]] = {}
         if lost is None:
             try:
-                estimates, repeated = measure.estimate(_finite(trainer, self._check))
-            except _NotFinite:
-                lost = "its pictures hold non-finite numbers"
+                estimates, repeated = measure.estimate(_generate(trainer, self._check))
+            except NonFiniteError as error:
+                lost = str(error)
         kept = {name: estimates[name] for name in SHOWN if name in estimates}
         reading = Reading(steps, lost, trainer.guard.retries, kept, {name: repeated[name] for name in kept})
         _write(self._file(trial, rung), reading)
@@ -234,17 +231,13 @@ class Bench:
         return trial.spec.out / f"rung-{rung}.json"
 
 
-def _finite(trainer: Trainer, check: Callable[[], None]) -> Callable[[Tensor, Tensor], Tensor]:
+def _generate(trainer: Trainer, check: Callable[[], None]) -> Callable[[Tensor, Tensor], Tensor]:
     networks = trainer.networks
 
     @torch.no_grad()
     def generate(noise: Tensor, cond: Tensor) -> Tensor:
         check()
-        x_0 = networks.generate(networks.averaged_student, noise, cond)
-        # Turned to bytes, what is not finite would pass as black.
-        if not bool(torch.isfinite(x_0).all()):
-            raise _NotFinite
-        return x_0
+        return networks.generate(networks.averaged_student, noise, cond)
 
     return generate
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from qcgen.distill.stop import WINDOW, Measured, Reference, StepFacts, abort_reason, end_reason
+from qcgen.distill.stop import WINDOW, Measured, Reference, StepFacts, end_reason, find_fault, looks_back_to
 
 REFERENCE = Reference(mean=(0.0, 0.5), std=(1.0, 2.0), standard_error=(0.05, 0.1))
 
@@ -25,20 +25,20 @@ def healthy(count: int, chance: random.Random) -> list[StepFacts]:
 
 def test_a_healthy_training_is_never_aborted() -> None:
     trace = healthy(1000, random.Random(0))
-    assert all(abort_reason(trace[: end + 1][-200:], REFERENCE) is None for end in range(1000))
+    assert all(find_fault(trace[: end + 1][-200:], REFERENCE) is None for end in range(1000))
 
 
 @pytest.mark.parametrize(("broken", "reason"), [(2, None), (3, "not finite")])
 def test_three_steps_that_are_not_finite_abort_and_two_do_not(broken: int, reason: str | None) -> None:
     trace = healthy(50, random.Random(1)) + [facts(50 + i, finite=False, norm=math.nan) for i in range(broken)]
-    found = abort_reason(trace, REFERENCE)
+    found = find_fault(trace, REFERENCE)
     assert found is None if reason is None else reason in str(found)
 
 
 @pytest.mark.parametrize(("length", "aborts"), [(WINDOW - 1, False), (WINDOW, True)])
 def test_a_gradient_norm_that_stays_huge_aborts(length: int, aborts: bool) -> None:
     trace = healthy(100, random.Random(2)) + [facts(100 + i, norm=50.0) for i in range(length)]
-    assert (abort_reason(trace, REFERENCE) is not None) == aborts
+    assert (find_fault(trace, REFERENCE) is not None) == aborts
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,29 @@ def test_a_gradient_norm_that_stays_huge_aborts(length: int, aborts: bool) -> No
 )
 def test_samples_that_leave_the_reference_for_good_abort(fault: dict[str, float], told: str) -> None:
     trace = healthy(100, random.Random(3)) + [facts(100 + i, **fault) for i in range(WINDOW)]
-    assert told in str(abort_reason(trace, REFERENCE))
+    assert told in str(find_fault(trace, REFERENCE))
 
 
 @pytest.mark.parametrize("fault", [{"mean": 0.6}, {"spread": 0.4}])
 def test_a_student_that_starts_outside_the_reference_is_left_in_peace(fault: dict[str, float]) -> None:
     trace = [facts(i, **fault) for i in range(150)]
-    assert abort_reason(trace, REFERENCE) is None
+    assert find_fault(trace, REFERENCE) is None
+
+
+def test_a_fault_names_the_first_step_that_its_rule_looked_at_and_no_earlier_one_is_needed() -> None:
+    broken = {
+        "not finite": (3, {"finite": False, "norm": math.nan}),
+        "gradient norm": (WINDOW, {"norm": 50.0}),
+        "1.80 times": (WINDOW, {"spread": 1.8}),
+    }
+    for told, (length, fault) in broken.items():
+        trace = healthy(100, random.Random(5)) + [facts(100 + i, **fault) for i in range(length)]  # type: ignore[arg-type]
+        found = find_fault(trace, REFERENCE)
+        assert found is not None
+        assert (told in found.reason, found.since) == (True, 100)
+        assert all(looks_back_to(trace[:end], end) <= 100 for end in range(1, len(trace)))
+    assert looks_back_to(healthy(100, random.Random(5)), 100) == 100 - WINDOW
+    assert looks_back_to([], 7) == 7
 
 
 def ends_at(distances: list[float], error: float, recalls: list[float] | None = None) -> int | None:

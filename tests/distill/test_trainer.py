@@ -9,8 +9,8 @@ import torch
 
 from qcgen.core.errors import PausedError, SpecError
 from qcgen.core.events import read_events, rows_of
-from qcgen.distill.checkpoint import Checkpoints, flat
-from qcgen.distill.stop import best_of
+from qcgen.distill.checkpoint import ENCODER, Checkpoints, flat
+from qcgen.distill.stop import WINDOW, Fault, NonFiniteError, best_of
 from qcgen.distill.trainer import Hooks, Outcome
 from qcgen.models.checkpoint import load_state
 from tests.distill.toynet import make_spec, make_trainer
@@ -72,13 +72,12 @@ def test_a_paused_training_ends_bitwise_like_an_undisturbed_one(turn: int, tmp_p
     assert story(whole.out) == story(parts.out)
 
 
-def test_a_pause_without_progress_keeps_the_checkpoint_before_the_last(tmp_path: Path) -> None:
+def test_a_pause_without_progress_keeps_the_checkpoints_before_the_last(tmp_path: Path) -> None:
     spec = make_spec(tmp_path)
     for turn in (6, 0, 0):
         with pytest.raises(PausedError):
             make_trainer(spec, hooks(_PauseAt(turn))).run()
-    marks = [load_state(tmp_path / f"{name}.safetensors")["mark"] for name in ("checkpoint-previous", "checkpoint")]  # type: ignore[index]
-    assert marks == [4, 6]
+    assert Checkpoints(tmp_path, {}).read("mark") == [3, 4, 6]
 
 
 def test_a_training_that_takes_over_a_start_goes_on_from_that_state_at_its_own_rates(tmp_path: Path) -> None:
@@ -111,6 +110,81 @@ def test_a_training_that_goes_wrong_goes_back_halves_the_rate_and_doubles_the_up
     assert all(bool(parameter.isfinite().all()) for parameter in parameters)
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_roll_back_lands_before_the_fault_although_younger_checkpoints_hold_it(every: int, tmp_path: Path) -> None:
+    spec = make_spec(tmp_path, optim={"steps": 12}, checkpoint_every=every)
+    trainer = make_trainer(spec)
+    while trainer.stage != "matching" or trainer.step < 7:
+        trainer.turn()
+    with torch.no_grad():
+        for parameter in trainer.networks.student.parameters():  # type: ignore[attr-defined]
+            parameter.fill_(torch.nan)
+    while trainer.stage != "done":
+        trainer.turn()
+    (back,) = rows_of(read_events(spec.out / "events.jsonl"), "rollback")
+    assert (back["since"], back["retry"]) == (7, True)
+    # The newest with a step that was finite behind it.
+    assert back["step"] == {1: 6, 2: 5}[every]
+    assert trainer.reason == "the last step"
+    student = trainer.networks.averaged_student
+    assert all(bool(parameter.isfinite().all()) for parameter in student.parameters())  # type: ignore[attr-defined]
+
+
+def test_checkpoints_reach_back_before_what_a_rule_may_look_at_and_no_further(tmp_path: Path) -> None:
+    trainer = make_trainer(make_spec(tmp_path, optim={"steps": 70}, checkpoint_every=7))
+    while trainer.stage != "done":
+        trainer.turn()
+        if trainer.stage != "matching" or trainer.mark % 7:
+            continue
+        first = trainer.mark - trainer.step
+        steps = [int(str(mark)) - first for mark in trainer.checkpoints.read("mark")]
+        needed = trainer.guard.looks_back_to(trainer.step)
+        assert steps[-1] == trainer.step
+        assert steps[0] < needed or trainer.step <= WINDOW + 7
+        assert sum(step < needed for step in steps) <= 1
+        assert steps[1:] == [step for step in range(-first % 7, trainer.step + 1, 7) if step > steps[0]]
+
+
+def test_a_checkpoint_of_a_past_that_was_gone_back_from_is_never_read_again(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, {})
+    for mark in (2, 4, 6):
+        checkpoints.save({"mark": mark, "past": "first"}, since=0)
+    # As a kill between the new state and the removal of those after it leaves it.
+    left = (tmp_path / "checkpoint-4.safetensors").read_bytes()
+    checkpoints.save({"mark": 3, "past": "second"}, since=0)
+    (tmp_path / "checkpoint-4.safetensors").write_bytes(left)
+    assert checkpoints.read("mark") == [2, 3]
+    checkpoints.save({"mark": 8, "past": "second"}, since=0)
+    assert checkpoints.read("past") == ["first", "second", "second"]
+    assert checkpoints.load(before=8)["mark"] == 3
+    assert checkpoints.load(before=1)["mark"] == 2
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(("broken", "retries", "reason"), [
+    (1, 1, "the last step"),
+    (9, 3, "an evaluation failed: its pictures are broken, and going back did not help"),
+])  # fmt: skip
+def test_an_evaluation_of_pictures_that_are_not_finite_goes_back_or_ends(
+    broken: int, retries: int, reason: str, tmp_path: Path
+) -> None:
+    calls = itertools.count()
+
+    def evaluate(generate: object) -> dict[str, float]:
+        if 2 <= next(calls) < 2 + broken:
+            raise NonFiniteError("its pictures are broken")
+        return {"distance": 1.0, "error": 0.1}
+
+    spec = make_spec(tmp_path, eval={"every": 3}, checkpoint_every=1)
+    trainer = make_trainer(spec, hooks(evaluate=evaluate))
+    outcome = trainer.run()
+    backs = rows_of(read_events(spec.out / "events.jsonl"), "rollback")
+    # The third evaluation, of step 9, failed: the state of step 6 was measured and is good.
+    assert [(back["step"], back["since"]) for back in backs] == [(6, 7)] * retries
+    assert outcome.reason == reason
+    assert trainer.guard.retries == retries
+
+
 def test_the_best_evaluated_student_is_the_one_that_comes_out(tmp_path: Path) -> None:
     distances = iter([3.0, 1.0, 2.0])
     seen: list[torch.Tensor] = []
@@ -141,7 +215,7 @@ def test_a_roll_back_brings_the_best_student_of_before_back(tmp_path: Path) -> N
         if trainer.stage == "matching" and trainer.step:
             kept[trainer.step] = {name: one.clone() for name, one in trainer.networks.averaged.state_dict().items()}
     assert trainer.guard.evaluations[-1].step == 10
-    trainer._go_back("planted")
+    trainer._go_back(Fault("planted", 9), before=trainer.mark - trainer.step + 9)
     best = best_of(trainer.guard.evaluations)
     assert best is not None
     assert best.step < 10
@@ -168,13 +242,21 @@ def test_evaluation_and_monitoring_do_not_change_the_training(tmp_path: Path) ->
 
 def test_what_changed_since_the_checkpoint_is_listed_field_by_field(tmp_path: Path) -> None:
     made = {"optim.lr": 0.1, "divergence.name": "jensen_shannon", "teacher weights": "aa"}
-    Checkpoints(tmp_path, made).save({"step": 1})
+    Checkpoints(tmp_path, made).save({"step": 1, "mark": 1})
     with pytest.raises(SpecError) as caught:
         Checkpoints(tmp_path, {**made, "optim.lr": 0.2, "teacher weights": "bb"}).load()
     first, second = caught.value.problems
     assert "optim.lr changed since this checkpoint (was 0.1, is 0.2). Cure" in first
     assert 'teacher weights changed since this checkpoint (was "aa", is "bb")' in second
     assert Checkpoints(tmp_path, made).load()["step"] == 1
+
+
+def test_an_encoder_that_an_older_checkpoint_does_not_pin_is_no_change(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, {"optim.lr": 0.1}).save({"mark": 1})
+    pinned = Checkpoints(tmp_path, {"optim.lr": 0.1, ENCODER: "aa"})
+    pinned.save(pinned.load() | {"mark": 2})
+    with pytest.raises(SpecError, match=r'eval.clip weights changed since this checkpoint \(was "aa", is "bb"\)'):
+        Checkpoints(tmp_path, {"optim.lr": 0.1, ENCODER: "bb"}).load()
 
 
 def test_keys_that_change_no_number_may_change() -> None:

@@ -15,17 +15,13 @@ def _quiet(_: str) -> None:
 def train_chain(root: Path, tiny_set: Path) -> None:
     """A folder with `clip`, `autoencoder`, `teacher` and `distilled/student`, each trained for a few steps."""
     data = DataSpec(path=tiny_set)
-
-    def optim(steps: int) -> OptimSpec:
-        return OptimSpec(lr=1e-3, batch=8, steps=steps, warmup=2, ema=0.5)
-
-    common = {"version": 1, "data": data, "threads": 1}
+    common = {"version": 1, "data": data, "data_licence": "CC0-1.0", "threads": 1}
     run_training(
         ClipTraining(
             kind="clip",
             name="clip",
             out=root / "clip",
-            optim=optim(4),
+            optim=_optim(4),
             image_size=32,
             vision_width=8,
             vision_layers=(1, 1, 1, 1),
@@ -39,7 +35,7 @@ def train_chain(root: Path, tiny_set: Path) -> None:
             kind="autoencoder",
             name="ae",
             out=root / "autoencoder",
-            optim=optim(4),
+            optim=_optim(4),
             patch=8,
             latent_channels=4,
             width=16,
@@ -50,22 +46,31 @@ def train_chain(root: Path, tiny_set: Path) -> None:
         ),
         say=_quiet,
     )
-    run_training(
-        TeacherTraining(
-            kind="teacher",
-            name="t",
-            out=root / "teacher",
-            optim=optim(6),
-            clip=root / "clip",
-            autoencoder=root / "autoencoder",
-            channels=(32, 48),
-            cross_attention=(True, False),
-            augmentations=2,
-            **common,
-        ),
-        say=_quiet,
-    )
+    run_training(teacher_training(root, tiny_set, root / "teacher"), say=_quiet)
     distil(distillation(root, tiny_set, steps=3))
+
+
+def teacher_training(root: Path, tiny_set: Path, out: Path, *, data_licence: str = "CC0-1.0") -> TeacherTraining:
+    """The chain's teacher, in any folder."""
+    return TeacherTraining(
+        version=1,
+        kind="teacher",
+        name="t",
+        out=out,
+        data=DataSpec(path=tiny_set),
+        data_licence=data_licence,
+        optim=_optim(6),
+        clip=root / "clip",
+        autoencoder=root / "autoencoder",
+        channels=(32, 48),
+        cross_attention=(True, False),
+        augmentations=2,
+        threads=1,
+    )
+
+
+def _optim(steps: int) -> OptimSpec:
+    return OptimSpec(lr=1e-3, batch=8, steps=steps, warmup=2, ema=0.5)
 
 
 def distillation(root: Path, tiny_set: Path, *, steps: int, out: str = "distilled") -> DistillSpec:
