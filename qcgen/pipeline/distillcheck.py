@@ -1,4 +1,4 @@
-"""All that must hold between the numbers of a distillation's job, its teacher and its pictures before the first step."""
+"""All that must hold between the numbers of a distillation's job, its teacher and its pictures before it starts."""
 
 from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import SpecError
