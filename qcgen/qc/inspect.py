@@ -39,6 +39,7 @@ class Inspector:
                 f"profile {policy.name}: calibrated with the encoder {policy.encoder_digest}, got {encoder.digest}. "
                 f"Cure: use that encoder, or qcgen calibrate RUN --profile {policy.name}."
             )
+        self._background = policy.background
         self._detectors = [find_detectors()[name] for name in policy.names()]
         self._encoder = None if encoder is None else _Remembering(encoder)
         self._vocabulary = dict(vocabulary or {})
@@ -47,7 +48,7 @@ class Inspector:
         self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
     ) -> list[tuple[Measure, ...]]:
         """One tuple of measures a picture, in the order given."""
-        batch = Batch(images, prompts, fields, self._encoder, self._vocabulary)
+        batch = Batch(images, prompts, fields, self._encoder, self._vocabulary, self._background)
         with torch.inference_mode():
             columns = [
                 _measures(detector.name, detector.version, detector.score(batch)) for detector in self._detectors

@@ -52,6 +52,7 @@ class Policy:
     sha256: str
     encoder_digest: str | None = None
     model_digest: str | None = None
+    background: tuple[int, int, int] = (255, 255, 255)
 
     def names(self) -> tuple[str, ...]:
         return tuple(rule.detector for rule in self.rules)
@@ -90,6 +91,7 @@ def build_policy(profile: Profile, calibration: Calibration | None, *, sha256: s
         sha256=sha256,
         encoder_digest=calibration.encoder_digest if calibration else None,
         model_digest=calibration.model_digest if calibration else None,
+        background=profile.background,
     )
 
 

@@ -31,14 +31,23 @@ class DetectorRule(_Frozen):
     required: bool = False
 
 
+_Code = Annotated[int, Field(ge=0, le=255)]
+
+
 class Profile(_Frozen):
-    """What a kind of catalogue wants of its pictures; `calibration` is a path from the profile's own folder."""
+    """What a kind of catalogue wants of its pictures.
+
+    Attributes:
+        calibration: a path from the profile's own folder.
+        background: the ground that it wants behind the product, RGB in codes; only the detector `background` reads it.
+    """
 
     version: Literal[1]
     name: str
     alpha: FiniteFloat = Field(gt=0, lt=0.5)
     near_duplicate_bits: int = Field(ge=0, le=64)
     calibration: str | None
+    background: tuple[_Code, _Code, _Code] = (255, 255, 255)
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
 
 
