@@ -34,6 +34,7 @@ class Inspector:
         vocabulary: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         policy.fit(encoder_digest=None if encoder is None else encoder.digest)
+        self._background = policy.background
         self._detectors = [find_detectors()[name] for name in policy.names()]
         self._encoder = None if encoder is None else _Remembering(encoder)
         self._vocabulary = dict(vocabulary or {})
@@ -48,7 +49,7 @@ class Inspector:
         self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
     ) -> tuple[list[tuple[Measure, ...]], Float[Tensor, "b d"] | None]:
         """Measures, and the embeddings behind them where there is an encoder."""
-        batch = Batch(images, prompts, fields, self._encoder, self._vocabulary)
+        batch = Batch(images, prompts, fields, self._encoder, self._vocabulary, self._background)
         with torch.inference_mode():
             columns = [
                 _measures(detector.name, detector.version, detector.score(batch)) for detector in self._detectors

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,7 +20,8 @@ SMOOTH_SIGMA = 1.5
 SMOOTH_RADIUS = 4
 IMMERKAER = math.sqrt(math.pi / 2) / 6
 """Turns the mean of `Planes.residual` into the sigma of white noise."""
-_LAB_SIDE = 96
+_FEWEST_CELLS = 96
+_EVERY_SECOND = 256
 _RING = 2
 _APART = 10.0
 
@@ -69,6 +70,19 @@ class Planes:
         return (red.float() * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114)
 
     @cached_property
+    def across(self) -> Float[Tensor, "b lines w"]:
+        """Luma's rows, every second from a side of 256: enough for what is asked of lines one by one."""
+        return self.luma[:, :: self._stride()].contiguous()
+
+    @cached_property
+    def down(self) -> Float[Tensor, "b lines h"]:
+        """Luma's columns, laid out like the rows of `across`."""
+        return self.luma[:, :, :: self._stride()].transpose(1, 2).contiguous()
+
+    def _stride(self) -> int:
+        return 2 if min(self._images.shape[-2:]) >= _EVERY_SECOND else 1
+
+    @cached_property
     def smooth(self) -> Float[Tensor, "b h w"]:
         """Luma after a gaussian of 1.5 px; the frame is replicated."""
         axis = torch.arange(-SMOOTH_RADIUS, SMOOTH_RADIUS + 1, dtype=torch.float32)
@@ -99,22 +113,31 @@ class Planes:
         """RGB in codes, averaged over the cells of a square lattice."""
         if side not in self._areas:
             height, width = self._images.shape[-2:]
-            if height % side or width % side:
-                self._areas[side] = F.interpolate(self._images.float(), size=(side, side), mode="area")
+            cell = self._cell()
+            if height % (side * cell) == width % (side * cell) == 0:
+                self._areas[side] = _pool(self.cells, height // cell // side, width // cell // side)
             else:
-                self._areas[side] = _pool(self._images, height // side, width // side)
+                self._areas[side] = F.interpolate(self._images.float(), size=(side, side), mode="area")
         return self._areas[side]
 
     @cached_property
-    def lab(self) -> Float[Tensor, "b 3 hh ww"]:
-        """CIELAB of square cells, so large that the short side has 96 to 191 (cells are pixels below 192).
+    def cells(self) -> Float[Tensor, "b 3 hh ww"]:
+        """RGB in codes of square cells, so large that the short side has 96 to 191 (cells are pixels below 192).
 
         The last pixels that fill no cell are left out.
         """
         height, width = self._images.shape[-2:]
-        cell = max(1, min(height, width) // _LAB_SIDE)
-        whole = self._images[:, :, : height // cell * cell, : width // cell * cell]
-        return to_lab(_pool(whole, cell, cell).permute(0, 2, 3, 1) / 255).permute(0, 3, 1, 2)
+        cell = self._cell()
+        return _pool(self._images[:, :, : height // cell * cell, : width // cell * cell], cell, cell)
+
+    def _cell(self) -> int:
+        """A power of two, so that coarser lattices can be averaged from the cells."""
+        return 1 << max(0, (min(self._images.shape[-2:]) // _FEWEST_CELLS).bit_length() - 1)
+
+    @cached_property
+    def lab(self) -> Float[Tensor, "b 3 hh ww"]:
+        """CIELAB of `cells`."""
+        return to_lab(self.cells.permute(0, 2, 3, 1) / 255).permute(0, 3, 1, 2)
 
     @cached_property
     def chroma(self) -> Float[Tensor, "b hh ww"]:
@@ -170,7 +193,7 @@ def tile_means(plane: Float[Tensor, "b h w"], side: int) -> Float[Tensor, "b row
     return down.view(batch, rows, columns, side).sum(3) / side**2
 
 
-def _pool(images: UInt8[Tensor, "b 3 h w"], tall: int, wide: int) -> Float[Tensor, "b 3 hh ww"]:
+def _pool(images: Shaped[Tensor, "b 3 h w"], tall: int, wide: int) -> Float[Tensor, "b 3 hh ww"]:
     batch, channels, height, width = images.shape
     if tall == wide == 1:
         return images.float()

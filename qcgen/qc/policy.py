@@ -92,6 +92,7 @@ class Policy:
     allow_stale: bool = False
     stale: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    background: tuple[int, int, int] = (255, 255, 255)
 
     def fit(
         self, *, model_digest: str | None = None, encoder_digest: str | None = None, size: str | None = None
@@ -184,6 +185,7 @@ def build_policy(
         groups={} if calibration is None else _levels(calibration, rules, profile.alpha),
         size=calibration.size if calibration else None,
         allow_stale=allow_stale,
+        background=profile.background,
     )
     return policy if calibration is None else policy.admit(of_files(profile, calibration, known))
 

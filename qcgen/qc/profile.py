@@ -43,10 +43,17 @@ class DetectorRule(_Frozen):
         return self
 
 
-class Profile(_Frozen):
-    """What a kind of catalogue wants of its pictures; `calibration` is a path from the profile's own folder.
+_Code = Annotated[int, Field(ge=0, le=255)]
 
-    `revision` counts the versions that were learnt from decisions, `parent` is the digest of the policy before.
+
+class Profile(_Frozen):
+    """What a kind of catalogue wants of its pictures.
+
+    Attributes:
+        calibration: a path from the profile's own folder.
+        background: the ground that it wants behind the product, RGB in codes; only the detector `background` reads it.
+        revision: counts the versions that were learnt from decisions.
+        parent: the digest of the policy before.
     """
 
     version: Literal[1]
@@ -54,6 +61,7 @@ class Profile(_Frozen):
     alpha: FiniteFloat = Field(gt=0, lt=0.5)
     near_duplicate_bits: int = Field(ge=0, le=64)
     calibration: str | None
+    background: tuple[_Code, _Code, _Code] = (255, 255, 255)
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
     revision: int = Field(1, ge=1)
     parent: str | None = None

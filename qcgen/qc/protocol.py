@@ -15,7 +15,7 @@ from qcgen.qc.planes import Planes
 
 @dataclass(frozen=True, slots=True)
 class TileLines:
-    """Where a decoder that works in tiles set two side by side: first row and column of each tile but the first."""
+    """Where a decoder that works in tiles put two of them side by side: first rows and columns, those at 0 left out."""
 
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()

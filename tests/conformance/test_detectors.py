@@ -6,12 +6,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from qcgen.qc.protocol import Batch, Detector, Scores
+from qcgen.qc.protocol import Batch, Detector, Scores, TileLines
 from qcgen.qc.registry import find_detectors
 from tests.randomclip import RandomClip
 
 DETECTORS = sorted(find_detectors().items())
 VOCABULARY = {"product": ("dress", "hat", "shirt"), "colour": ("red", "blue", "grey")}
+ACCEPTED = F.normalize(torch.randn(8, 32, generator=torch.Generator().manual_seed(12)), dim=1)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,8 @@ def _batch(images: UInt8[Tensor, "b 3 h w"], encoder: RandomClip, order: list[in
     order = list(range(len(images))) if order is None else order
     fields = [{"product": VOCABULARY["product"][i % 3], "colour": VOCABULARY["colour"][i % 3]} for i in order]
     prompts = [f"a photo of a {one['colour']} {one['product']}" for one in fields]
-    return Batch(images[order], prompts, fields, encoder, VOCABULARY)
+    lines = TileLines(rows=(images.shape[2] // 2,), columns=(images.shape[3] // 2,))
+    return Batch(images[order], prompts, fields, encoder, VOCABULARY, tile_lines=lines, accepted=ACCEPTED)
 
 
 def _check(scores: Scores, detector: Detector, n: int) -> None:

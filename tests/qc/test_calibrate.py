@@ -146,5 +146,5 @@ def test_the_same_measures_give_the_same_calibration() -> None:
 
 def test_the_built_in_profile_loads_and_names_known_detectors() -> None:
     policy = load_policy("apparel")
-    assert set(policy.names()) == set(find_detectors())
+    assert set(policy.names()) <= set(find_detectors())
     assert read_profile(find_profile("apparel")).alpha == policy.alpha

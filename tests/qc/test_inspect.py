@@ -9,7 +9,7 @@ from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import Score, Unscored
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.policy import build_policy
-from qcgen.qc.profile import Calibration, Profile
+from qcgen.qc.profile import Calibration, DetectorRule, Profile
 
 _PROFILE = Profile.model_validate(
     {
@@ -66,6 +66,16 @@ def test_without_an_encoder_clip_scores_are_missing_and_not_zero() -> None:
     inspector = Inspector(build_policy(_PROFILE, None, sha256=""), None, {})
     (row, _) = inspector.measure(_images(), ["", ""], [{}, {}])
     assert row[1:] == (Unscored("clip_similarity", 1, "no_encoder"), Unscored("garment_rank", 1, "no_encoder"))
+
+
+def test_the_profiles_ground_reaches_the_detector() -> None:
+    profile = _PROFILE.model_copy(update={"detectors": {"background": DetectorRule()}, "background": (5, 5, 5)})
+    rows = Inspector(build_policy(profile, None, sha256=""), None).measure(_images(), ["", ""], [{}, {}])
+    (light,), (dark,) = rows
+    assert isinstance(light, Score)
+    assert isinstance(dark, Score)
+    assert light.value > 50
+    assert dark.value == pytest.approx(0, abs=1e-3)
 
 
 def test_an_encoder_other_than_the_calibrated_one_is_refused(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class UpsamplingGrid:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < _SMALLEST:
             return unscored(batch, "too_small")
-        peaks = torch.maximum(_peak(batch.luma), _peak(batch.luma.transpose(1, 2)))
+        peaks = torch.maximum(_peak(batch.luma), _peak(batch.luma.transpose(1, 2).contiguous()))
         return scored(peaks, self.range)
 
 
@@ -39,9 +39,9 @@ def _peak(luma: Float[Tensor, "b h w"]) -> Float[Tensor, " b"]:
     width = luma.shape[2] // 8 * 8
     bins = [width // 2] if width < _SMALL else [width // 8, width // 4, 3 * width // 8, width // 2]
     wanted = sorted({i for at in bins for i in _around(at, width // 2)} | set(bins))
-    high = second_difference(luma[:, :, :width], dim=2).mul_(-0.5)
-    high = torch.cat([high, torch.zeros_like(high[:, :, :2])], dim=2)
-    spectrum = torch.fft.rfft(high * torch.hann_window(width, dtype=luma.dtype, device=luma.device))[:, :, wanted].abs()
+    window = torch.hann_window(width, dtype=luma.dtype, device=luma.device)
+    high = second_difference(luma[:, :, :width], dim=2).mul_(-0.5 * window[: width - 2])
+    spectrum = torch.fft.rfft(high, n=width)[:, :, wanted].abs()
     # Half a code of rounding is always there; it keeps flat pictures from dividing silence by silence.
     profile = (_low_quantile(spectrum).double() + 0.5 * width**0.5 / 4).log()
     place = {at: i for i, at in enumerate(wanted)}

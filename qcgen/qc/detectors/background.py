@@ -1,0 +1,34 @@
+"""Grounds of another colour than the catalogue wants."""
+
+from typing import ClassVar
+
+import torch
+
+from qcgen.qc.colour import delta_e, to_lab
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.scores import scored, short_side, unscored
+
+_SMALLEST = 16
+_QUANTILE = 0.75
+
+
+class Background:
+    """CIEDE2000 from a ring along the frame to the profile's ground (`Batch.background`): the 75 % quantile.
+
+    A quarter of the ring may be product that the frame cuts off. The ring is a fiftieth of the short side wide. For
+    catalogues with one ground only: scenes are far from any.
+    """
+
+    name: ClassVar[str] = "background"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "delta E 2000"
+    range: ClassVar[tuple[float, float]] = (0.0, 150.0)
+    higher_is_better: ClassVar[bool] = False
+
+    def score(self, batch: Batch) -> Scores:
+        if short_side(batch) < _SMALLEST:
+            return unscored(batch, "too_small")
+        ring = batch.planes.ground.ring
+        wanted = to_lab(torch.tensor(batch.background, dtype=ring.dtype, device=ring.device) / 255)
+        away = delta_e(ring, wanted.expand_as(ring))
+        return scored(away.kthvalue(max(1, round(_QUANTILE * away.shape[1])), dim=1).values, self.range)

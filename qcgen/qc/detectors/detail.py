@@ -1,0 +1,40 @@
+"""Surfaces without texture: over-smoothed, plastic."""
+
+from typing import ClassVar
+
+import torch
+
+from qcgen.qc.planes import tile_means
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.scores import scored, short_side, unscored
+
+_SMALLEST = 32
+_FLAT = 4.0
+
+
+class Detail:
+    """Share of luma's variance that a gaussian of 1.5 px takes away: the median over tiles.
+
+    Tiles of 16 px (8 px below a side of 96) with a variance above 4 codes squared; the median tile has no strong edge,
+    so this is about surfaces. White noise has 0.9, a ramp 0. Noise hides smoothing, glossy and plain goods are smooth
+    by right: compare within one kind of product. `flat` where no tile varies.
+    """
+
+    name: ClassVar[str] = "detail"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "fraction"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better: ClassVar[bool] = True
+
+    def score(self, batch: Batch) -> Scores:
+        if short_side(batch) < _SMALLEST:
+            return unscored(batch, "too_small")
+        tile = 16 if short_side(batch) >= 96 else 8
+        # Around mid grey, where float32 squares are exact enough for a variance of a few codes.
+        centred = batch.luma - 128
+        variance = tile_means(centred.square(), tile) - tile_means(centred, tile).square()
+        taken = tile_means(batch.planes.high_pass.square(), tile)
+        share = torch.where(variance > _FLAT, taken / variance.clamp(min=1e-6), torch.nan).flatten(1)
+        median = share.nanmedian(1).values
+        flat = median.isnan()
+        return scored(median.nan_to_num(), self.range, flat=flat)

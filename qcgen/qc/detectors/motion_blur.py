@@ -1,0 +1,62 @@
+"""Pictures that are soft along one direction: motion, a shaken camera."""
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from qcgen.qc.planes import SMOOTH_RADIUS
+from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.scores import scored, short_side, unscored
+
+_FAINT_CODES = 1.0
+
+_Moments = tuple[Float[Tensor, " b"], Float[Tensor, " b"], Float[Tensor, " b"]]
+
+
+class MotionBlur:
+    """How much of the gradient a gaussian of 1.5 px leaves along the direction in which it leaves most.
+
+    J = sum |g|^2 g g^T over the gradients g before the gaussian, K the same after it; the root of the largest u^T K u /
+    u^T J u over directions u. Motion leaves edges along itself sharp, which hides it from detectors that look at the
+    strongest edges; here the direction without sharp edges decides. Weighing by the gradient's square leaves noise and
+    shading out. High by right where all edges run in one direction; `no_edges` where the mean squared gradient is below
+    one code.
+    """
+
+    name: ClassVar[str] = "motion_blur"
+    version: ClassVar[int] = 1
+    unit: ClassVar[str] = "ratio"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better: ClassVar[bool] = False
+
+    def score(self, batch: Batch) -> Scores:
+        if short_side(batch) < 2 * SMOOTH_RADIUS + 2:
+            return unscored(batch, "too_small")
+        before, after = _moments(batch.luma), _moments(batch.planes.smooth)
+        faint = before[0] + before[2] < _FAINT_CODES
+        return scored(_largest_ratio(after, before).sqrt(), self.range, no_edges=faint)
+
+
+def _moments(luma: Float[Tensor, "b h w"]) -> _Moments:
+    """Means of |g|^2 g g^T: across-across, across-down, down-down."""
+    across = luma[:, 1:, 1:] - luma[:, 1:, :-1]
+    down = luma[:, 1:, 1:] - luma[:, :-1, 1:]
+    xx, yy = across.square(), down.square()
+    weight = xx + yy
+    xy = across.mul_(down).mul_(weight)
+    pair = (xx.mul_(weight), xy, yy.mul_(weight))
+    # A row's mean in float32, the rows' in float64: sums of fourth powers are too long for float32 alone.
+    first, mixed, second = (one.mean(2).double().mean(1) for one in pair)
+    return first, mixed, second
+
+
+def _largest_ratio(above: _Moments, below: _Moments) -> Float[Tensor, " b"]:
+    """The larger root l of det(above - l below) = 0."""
+    (a, b, c), (p, q, r) = above, below
+    # A thousandth in every direction: a picture of straight stripes has no gradient along them to compare.
+    floor = 1e-3 * (p + r)
+    p, r = p + floor, r + floor
+    square = (p * r - q * q).clamp(min=1e-12)
+    half = (a * r + c * p - 2 * b * q) / 2
+    return (half + (half * half - square * (a * c - b * b)).clamp(min=0).sqrt()) / square
