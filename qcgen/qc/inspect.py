@@ -8,8 +8,9 @@ from torch import Tensor
 
 from qcgen.core.types import Measure, Score, Unscored
 from qcgen.models.protocol import ImageTextEncoder
+from qcgen.qc.embeddings import read_embeddings
 from qcgen.qc.policy import Policy
-from qcgen.qc.protocol import Batch, Scores
+from qcgen.qc.protocol import Batch, Scores, TileLines
 from qcgen.qc.registry import find_detectors
 
 _TEXTS_KEPT = 4096
@@ -34,7 +35,8 @@ class Inspector:
         vocabulary: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         policy.fit(encoder_digest=None if encoder is None else encoder.digest)
-        self._background = policy.background
+        self._background, self._tile_px = policy.background, policy.tile_px
+        self._accepted = _read_accepted(policy, encoder)
         self._detectors = [find_detectors()[name] for name in policy.names()]
         self._encoder = None if encoder is None else _Remembering(encoder)
         self._vocabulary = dict(vocabulary or {})
@@ -49,13 +51,30 @@ class Inspector:
         self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
     ) -> tuple[list[tuple[Measure, ...]], Float[Tensor, "b d"] | None]:
         """Measures, and the embeddings behind them where there is an encoder."""
-        batch = Batch(images, prompts, fields, self._encoder, self._vocabulary, self._background)
+        batch = Batch(
+            images,
+            prompts,
+            fields,
+            self._encoder,
+            self._vocabulary,
+            self._background,
+            None if self._tile_px is None else TileLines.every(self._tile_px, images.shape[2], images.shape[3]),
+            self._accepted,
+        )
         with torch.inference_mode():
             columns = [
                 _measures(detector.name, detector.version, detector.score(batch)) for detector in self._detectors
             ]
             embeddings = batch.clip
         return list(zip(*columns, strict=True)), embeddings
+
+
+def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Tensor | None:
+    """The vectors of the calibration's pictures, where they are of this encoder."""
+    if policy.embeddings is None or encoder is None:
+        return None
+    kept = read_embeddings([policy.embeddings], encoder=encoder.digest)
+    return None if kept is None else kept.vectors
 
 
 def _measures(name: str, version: int, scores: Scores) -> list[Measure]:

@@ -93,6 +93,7 @@ class Policy:
     stale: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     background: tuple[int, int, int] = (255, 255, 255)
+    tile_px: int | None = None
 
     def fit(
         self, *, model_digest: str | None = None, encoder_digest: str | None = None, size: str | None = None
@@ -186,6 +187,7 @@ def build_policy(
         size=calibration.size if calibration else None,
         allow_stale=allow_stale,
         background=profile.background,
+        tile_px=profile.tile_px,
     )
     return policy if calibration is None else policy.admit(of_files(profile, calibration, known))
 

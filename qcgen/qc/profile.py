@@ -52,6 +52,7 @@ class Profile(_Frozen):
     Attributes:
         calibration: a path from the profile's own folder.
         background: the ground that it wants behind the product, RGB in codes; only the detector `background` reads it.
+        tile_px: from one tile to the next, where the decoder works in tiles; only the detector `tile_seam` reads it.
         revision: counts the versions that were learnt from decisions.
         parent: the digest of the policy before.
     """
@@ -62,6 +63,7 @@ class Profile(_Frozen):
     near_duplicate_bits: int = Field(ge=0, le=64)
     calibration: str | None
     background: tuple[_Code, _Code, _Code] = (255, 255, 255)
+    tile_px: int | None = Field(None, ge=16)
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
     revision: int = Field(1, ge=1)
     parent: str | None = None

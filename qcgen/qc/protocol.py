@@ -20,6 +20,11 @@ class TileLines:
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
 
+    @classmethod
+    def every(cls, tile_px: int, height: int, width: int) -> "TileLines":
+        """Tiles at a regular distance."""
+        return cls(tuple(range(tile_px, height, tile_px)), tuple(range(tile_px, width, tile_px)))
+
 
 @dataclass(frozen=True)
 class Batch:

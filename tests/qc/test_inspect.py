@@ -1,5 +1,6 @@
 """The inspector runs what the policy names, once per picture, whatever the batch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from qcgen.core.errors import PrerequisiteError
 from qcgen.core.types import Score, Unscored
+from qcgen.qc.embeddings import write_embeddings
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.policy import build_policy
 from qcgen.qc.profile import Calibration, DetectorRule, Profile
@@ -96,3 +98,30 @@ def test_an_encoder_other_than_the_calibrated_one_is_refused(tmp_path: Path) -> 
     )
     with pytest.raises(PrerequisiteError, match="qcgen calibrate"):
         Inspector(build_policy(_PROFILE, calibration, sha256=""), _Counting(), {})
+
+
+def test_a_profile_says_where_the_decoders_tiles_meet() -> None:
+    images = torch.full((1, 3, 64, 64), 100, dtype=torch.uint8)
+    images[:, :, :, 32:] = 106
+    for tile_px, wanted in ((32, 6.0), (16, 6.0), (24, 0.0)):
+        profile = _PROFILE.model_copy(update={"detectors": {"tile_seam": DetectorRule()}, "tile_px": tile_px})
+        inspector = Inspector(build_policy(profile, None, sha256=""), None)
+        (((score),),) = inspector.measure(images, [""], [{}])
+        assert isinstance(score, Score)
+        assert score.value == pytest.approx(wanted, abs=0.01)
+    (((unscored),),) = Inspector(
+        build_policy(_PROFILE.model_copy(update={"detectors": {"tile_seam": DetectorRule()}}), None, sha256=""), None
+    ).measure(images, [""], [{}])
+    assert isinstance(unscored, Unscored)
+
+
+def test_anomaly_is_the_distance_to_the_calibrations_own_pictures(tmp_path: Path) -> None:
+    encoder, path = _Counting(), tmp_path / "shop.embeddings.npz"
+    white = encoder.encode_images(_images()[:1].expand(5, -1, -1, -1)).half().numpy()
+    write_embeddings(path, encoder=encoder.digest, ids=list("abcde"), prompts=[""] * 5, vectors=white)
+    profile = _PROFILE.model_copy(update={"detectors": {"anomaly": DetectorRule()}})
+    policy = replace(build_policy(profile, None, sha256=""), embeddings=path)
+    measures = Inspector(policy, encoder).measure(_images(), ["", ""], [{}, {}])
+    near, far = (row[0].value for row in measures if isinstance(row[0], Score))
+    assert near == pytest.approx(0, abs=1e-3)
+    assert far > 0.9
