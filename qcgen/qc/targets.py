@@ -22,14 +22,17 @@ class Target:
     others: tuple[str, ...] = ()
 
 
+_SOFTNESS = ("blur", "blur_effect", "motion_blur", "detail", "ringing", "jpeg_blocks", "noise")
+
 TARGETS = (
     Target("A2", "blank", ("contrast_down",), 3, None, 1.0),
     Target("A5", "colour cast", ("channel_gain",), 3, 0.99, 0.95),
-    # What is cut is scaled back to the picture's size, which softens it: blur sees that and not the cut.
-    Target("A15", "cut at the border", ("crop",), 3, 0.99, 0.95, others=("blur",)),
+    # What is cut is scaled back to the picture's size, which softens it: these see that and not the cut.
+    Target("A15", "cut at the border", ("crop",), 3, 0.99, 0.95, others=_SOFTNESS),
     Target("A17", "ground not clean", ("background_darkened",), 3, 0.99, 0.95),
     Target("A6", "blur", ("gaussian_blur", "motion_blur"), 3, 0.97, 0.90),
-    Target("A8", "noise", ("gaussian_noise",), 3, 0.97, None),
+    # Noise breaks the ground into blobs.
+    Target("A8", "noise", ("gaussian_noise",), 3, 0.97, None, others=("speckles",)),
     Target("A9", "JPEG blocks", ("jpeg",), 3, 0.97, 0.85),
     Target("A11", "posterised", ("posterise",), 3, 0.98, 0.95),
     Target("A13", "up-sampling grid", ("checker_2", "grid_8"), 3, 0.98, 0.95),
