@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from qcgen.core.errors import SpecError
 from qcgen.core.qcbenchresult import QcBench, read_result, to_json
-from qcgen.pipeline.qcbench import Settings, bench
+from qcgen.pipeline.qcbench import FULL, QUICK, Settings, bench, for_the_layer
 from qcgen.pipeline.qcdomains import Picture, Pictures, Sizes, by_group, read_folder, read_picture, split
 from qcgen.report.qcbench import write_qcbench_report
 
@@ -114,6 +114,16 @@ def test_the_result_is_read_as_it_was_written_and_its_page_stands_alone(result: 
     assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
     assert "gaussian noise" in html
     assert "## Targets" in text.read_text()
+
+
+def test_the_student_makes_enough_to_calibrate_the_whole_layer_in_the_full_settings_only() -> None:
+    assert for_the_layer(25, QUICK) == 0
+    # A half has a least p of 1 / (n + 1); with 25 detectors a clean picture reaches it 25 times as often.
+    half = for_the_layer(25, FULL) // 2
+    assert 25 / (half + 1) < 0.02
+    wanted = for_the_layer(25, FULL) + FULL.sizes.clean + FULL.sizes.corrupt
+    sizes = replace(FULL.sizes, calibrate=for_the_layer(25, FULL))
+    assert len(split(_pictures_of(wanted), sizes, seed=0).calibrate) == 2 * half
 
 
 def test_no_picture_is_in_two_parts_and_small_domains_calibrate_first() -> None:
