@@ -27,7 +27,6 @@ from qcgen.qc.swaps import SWAPS, swap
 
 ALPHA = 0.02
 VERSION = 1
-_MORE = 4 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,11 @@ class _Measured:
 def for_the_layer(detectors: int, settings: Settings) -> int:
     """Pictures with which the joint test of so many detectors can flag at all, none for the small settings.
 
-    Each half must be larger than the number of detectors over alpha, or the least p of a clean picture is too common
-    (`qc.calibrate`); a third more leaves it some power.
+    Each of d detectors gives its least p to about one picture of the second half, and alpha of that half may share it:
+    the half must hold d over alpha, and more, since the count is about Poisson. Three of its standard errors and two
+    pictures more make a calibration without power rare; a third more did not (2 detectors, 200 in a half).
     """
-    return 0 if settings.quick else 2 * math.ceil(_MORE * detectors / ALPHA)
+    return 0 if settings.quick else 2 * math.ceil((detectors + 3 * math.sqrt(detectors) + 2) / ALPHA)
 
 
 def bench(
