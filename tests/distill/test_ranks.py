@@ -48,6 +48,7 @@ def _never() -> None:
 def _train(
     ranks: Ranks, folder: Path, *, changes: Mapping[str, object] = FULL, pause: int | None = None, at_rank: int = 0
 ) -> None:
+    torch.set_num_threads(1)
     check = _PauseAt(pause) if pause is not None and ranks.rank == at_rank else _never
     evaluate = (lambda generate: {"distance": _far(generate), "error": 0.1}) if ranks.first else None
     spec = make_spec(folder, **{"eval": {"every": 4}, **changes})  # type: ignore[arg-type]
