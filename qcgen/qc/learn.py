@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from qcgen.core.errors import SpecError
+from qcgen.qc.learned import fit
 
 FEWEST_REJECTS = 30
 FOLDS = 5
@@ -61,20 +60,8 @@ def refuse_too_few(rejects: int, audited: int, products: int) -> None:
 
 def fit_weights(surprise: Numbers, rejected: npt.NDArray[np.bool_], weight: Numbers) -> Numbers:
     """Non-negative weights of the columns of `surprise` (-log p, `n k`) in a weighted logistic fit with intercept."""
-    shares = weight / weight.sum()
-    columns = np.column_stack([np.ones(len(surprise)), surprise])
-
-    def loss(theta: Numbers) -> tuple[float, Numbers]:
-        score = columns @ theta
-        value = float(shares @ (np.logaddexp(0, score) - rejected * score) + _RIDGE / 2 * (theta[1:] @ theta[1:]))
-        slope = columns.T @ (shares * (expit(score) - rejected))
-        slope[1:] += _RIDGE * theta[1:]
-        return value, slope
-
-    bounds = [(None, None)] + [(0, None)] * surprise.shape[1]
-    found = minimize(loss, np.zeros(columns.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
-    weights: Numbers = found.x[1:]
-    return weights
+    n = len(weight)
+    return fit(surprise, rejected, weight=n * weight / weight.sum(), ridge=_RIDGE * n)[1]
 
 
 def importances(names: Sequence[str], weights: Numbers) -> dict[str, float]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 Values = npt.NDArray[np.float64]
 
@@ -52,10 +52,8 @@ def conformal_limit(reference: Values, alpha: float) -> float | None:
 @lru_cache(maxsize=4096)
 def exact_interval(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     """Clopper and Pearson's two-sided interval of a share."""
-    tail = (1 - level) / 2
-    low = float(beta.ppf(tail, count, of - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, of - count)) if count < of else 1.0
-    return low, high
+    interval = binomtest(count, of).proportion_ci(level, method="exact")
+    return float(interval.low), float(interval.high)
 
 
 def worst_share(badness: Values, bad: npt.NDArray[np.bool_], share: float) -> float:

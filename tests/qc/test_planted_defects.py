@@ -15,11 +15,11 @@ import torch
 from scipy.stats import rankdata
 
 from qcgen.data.imageset import ImageSet, read_image_set
-from qcgen.qc import defects
 from qcgen.qc.foreground import name_colours
 from qcgen.qc.policy import load_policy
 from qcgen.qc.protocol import Batch
 from qcgen.qc.registry import find_detectors
+from tests.qc import defects
 
 Values = npt.NDArray[np.float64]
 _REFERENCE, _CLEAN, _SPOILED = 500, 200, 100

@@ -12,9 +12,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from qcgen.qc import defects
 from qcgen.qc.protocol import Batch, TileLines
 from qcgen.qc.registry import find_detectors
+from tests.qc import defects
 
 Images = UInt8[Tensor, "b 3 h w"]
 SIDE = 192
