@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,10 @@ def read_image_set(path: Path, *, held_out_share: float = 0.12) -> ImageSet:
         images = _decode(fields["webp"].tobytes(), fields["offsets"])
     except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         # numpy gives an array without `files` for an .npy, zipfile a BadZipFile for a torn archive, Pillow an OSError.
-        raise SpecError(f"{path}: cannot be read ({error}). Cure: copy the file again.") from error
+        # numpy's own message goes on to say how to load pickles all the same.
+        why = str(error).partition(". If you trust")[0]
+        raise SpecError(f"{path}: cannot be read ({why}). Cure: copy the file again.") from error
+    _check_rows(path, fields, len(images))
     held_out = _own_split(path, fields[_SPLIT], len(images)) if _SPLIT in fields else _held_out(images, held_out_share)
     captions = tuple(str(text) for text in fields["caption"])
     colours = tuple(str(name) for name in fields["colour"])
@@ -144,6 +147,16 @@ def _encode(image: UInt8[Tensor, "3 h w"]) -> bytes:
     held = io.BytesIO()
     PIL.Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(held, "webp", lossless=True, exact=True)
     return held.getvalue()
+
+
+def _check_rows(path: Path, fields: Mapping[str, npt.NDArray[np.generic]], n: int) -> None:
+    counts = {name: fields[name].shape for name in ("caption", "colour", "colour_share", "id") if name in fields}
+    wrong = [f"{name} {list(shape)}" for name, shape in counts.items() if shape != (n,)]
+    if wrong:
+        raise SpecError(
+            f"{path}: every picture must have one row in each field, {n} in all (got {', '.join(wrong)}). "
+            "Cure: pack the set again; docs/evaluation.md describes it."
+        )
 
 
 def _own_split(path: Path, given: npt.NDArray[np.generic], n: int) -> npt.NDArray[np.bool_]:
