@@ -127,6 +127,7 @@ def _domains(
     given: dict[str, Path], settings: "Settings", *, calibrate: int, device: str, tell: Show
 ) -> "list[Pictures]":
     """The given places, or what is there of the data packages; without any there is nothing to measure on."""
+    from qcgen.pipeline.packshots import packshots
     from qcgen.pipeline.qcdomains import by_group, read_folder, read_packed
 
     sizes = settings.sizes
@@ -147,6 +148,8 @@ def _domains(
         found += by_group(read_folder("photos", photos, side=sizes.side))
     found += [read_folder("eshop", catalog, side=sizes.side)] if catalog.is_dir() else []
     found += [read_folder("aigc", marked, side=sizes.side)] if marked.is_dir() else []
+    whole = packshots([one for one in found if one.name != "student"])
+    found += [] if whole is None else [whole]
     if not found:
         raise SpecError(f"--data: nothing to measure on, and no data packages in {_SHARED}. Cure: --data NAME=DIR.")
     return found

@@ -92,7 +92,13 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A kind of clean pictures. `together_ms`: all pixel detectors on one batch, per picture."""
+    """A kind of clean pictures.
+
+    Attributes:
+        together_ms: all pixel detectors on one batch, per picture.
+        packshots: whole products on a white ground.
+        asked: something was asked for: products, colours.
+    """
 
     name: str
     about: str
@@ -104,6 +110,8 @@ class Domain:
     detectors: Mapping[str, DetectorOn]
     layers: tuple[Layer, ...]
     together_ms: float | None
+    packshots: bool = False
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,8 @@ def _domain(
         detectors={name: _detector(one, name, limits[name], curves[name], alone.get(name)) for name in names},
         layers=tuple(layers),
         together_ms=together,
+        packshots=one.pictures.packshots,
+        asked=bool(one.pictures.vocabulary),
     )
 
 

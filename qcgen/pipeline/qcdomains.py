@@ -42,6 +42,7 @@ class Pictures:
     Attributes:
         judged: pictures with people's opinions, good and bad.
         calibrate: at least so many calibrate, whatever the settings say.
+        packshots: whole products on a white ground.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Pictures:
     vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
     judged: tuple[Picture, ...] = ()
     calibrate: int = 0
+    packshots: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import torch
 from qcgen.core.types import Measure, Score
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qcdomains import Picture
+from qcgen.qc.corruptions.seam import TILE_PX
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.policy import Policy, build_policy
 from qcgen.qc.profile import DetectorRule, Profile
@@ -25,7 +26,15 @@ Measures = tuple[Measure, ...]
 def profile_of(names: Sequence[str], alpha: float) -> Profile:
     """All these detectors, equally important, without floors or ceilings: what calibration alone gives."""
     rules = {name: DetectorRule(importance=1.0) for name in names}
-    return Profile(version=1, name="bench", alpha=alpha, near_duplicate_bits=0, calibration=None, detectors=rules)
+    return Profile(
+        version=1,
+        name="bench",
+        alpha=alpha,
+        near_duplicate_bits=0,
+        calibration=None,
+        detectors=rules,
+        tile_px=TILE_PX,
+    )
 
 
 def policy_of(names: Sequence[str], alpha: float) -> Policy:

@@ -146,10 +146,14 @@ class Planes:
 
     @cached_property
     def ground(self) -> Ground:
-        lab = self.lab
-        sides = [lab[:, :, :_RING], lab[:, :, -_RING:], lab[..., _RING:-_RING, :_RING], lab[..., _RING:-_RING, -_RING:]]
-        ring = torch.cat([side.flatten(2) for side in sides], dim=2)
+        ring = self.ring(self.lab)
         return Ground(ring.transpose(1, 2), ring.median(dim=2).values)
+
+    def ring(self, plane: Shaped[Tensor, "b *c hh ww"]) -> Shaped[Tensor, "b *c n"]:
+        """The outermost 2 cells on each side of a plane of cells."""
+        inner = plane[..., _RING:-_RING, :]
+        sides = [plane[..., :_RING, :], plane[..., -_RING:, :], inner[..., :_RING], inner[..., -_RING:]]
+        return torch.cat([side.flatten(-2) for side in sides], dim=-1)
 
     @cached_property
     def foreground(self) -> Foreground:

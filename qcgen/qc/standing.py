@@ -29,7 +29,7 @@ def verdicts(domains: Sequence[Domain], people: People | None, *, alpha: float) 
         for target in TARGETS
         for corruption in target.corruptions
         for domain in domains
-        if any(corruption in one.curves for one in domain.detectors.values())
+        if target.applies(domain) and any(corruption in one.curves for one in domain.detectors.values())
     ]
     found += [_layer(domain) for domain in domains]
     if people is not None:
@@ -60,7 +60,7 @@ def standings(domains: Sequence[Domain], versions: Mapping[str, int], *, alpha: 
 def _state(name: str, corruption: str, one: DetectorOn, domain: Domain, alpha: float) -> State:
     target = target_of(corruption)
     at = _place(target, domain)
-    if target is None or at is None or name in target.others:
+    if target is None or at is None or name in target.others or not target.applies(domain):
         return "unmeasured"
     curve = one.curves[corruption]
     recall = curve.recall[at]

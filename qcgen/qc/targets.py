@@ -1,6 +1,9 @@
 """What the layer has to reach, and which corruption shows it. A target is nobody's own: the best detector counts."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from qcgen.core.qcbenchresult import Domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,7 @@ class Target:
         gate: the artifact class.
         recall: None where only the order is asked for.
         others: detectors that see a side effect of the corruption and do not count.
+        where: rules about a packshot's ground mean nothing on scenes; another colour, where none was asked for.
     """
 
     gate: str
@@ -20,16 +24,20 @@ class Target:
     auroc: float | None
     recall: float | None
     others: tuple[str, ...] = ()
+    where: Literal["all", "packshots", "asked"] = "all"
+
+    def applies(self, domain: Domain) -> bool:
+        return self.where == "all" or (domain.packshots if self.where == "packshots" else domain.asked)
 
 
 _SOFTNESS = ("blur", "blur_effect", "motion_blur", "detail", "ringing", "jpeg_blocks", "noise")
 
 TARGETS = (
     Target("A2", "blank", ("contrast_down",), 3, None, 1.0),
-    Target("A5", "colour cast", ("channel_gain",), 3, 0.99, 0.95),
+    Target("A5", "colour cast", ("channel_gain",), 3, 0.99, 0.95, where="packshots"),
     # What is cut is scaled back to the picture's size, which softens it: these see that and not the cut.
-    Target("A15", "cut at the border", ("crop",), 3, 0.99, 0.95, others=_SOFTNESS),
-    Target("A17", "ground not clean", ("background_darkened",), 3, 0.99, 0.95),
+    Target("A15", "cut at the border", ("crop",), 3, 0.99, 0.95, others=_SOFTNESS, where="packshots"),
+    Target("A17", "ground not clean", ("background_darkened",), 3, 0.99, 0.95, where="packshots"),
     Target("A6", "blur", ("gaussian_blur", "motion_blur"), 3, 0.97, 0.90),
     # Noise breaks the ground into blobs.
     Target("A8", "noise", ("gaussian_noise",), 3, 0.97, None, others=("speckles",)),
@@ -39,7 +47,7 @@ TARGETS = (
     Target("A14", "tile seam", ("seam",), 3, 0.93, 0.85),
     Target("A3/A4", "clipping, saturation", ("contrast_up", "oversaturation"), 4, 0.90, None),
     Target("A20", "another product", ("wrong_product",), 3, 0.97, None),
-    Target("A21", "another colour", ("wrong_colour", "recolour"), 3, 0.95, None),
+    Target("A21", "another colour", ("wrong_colour", "recolour"), 3, 0.95, None, where="asked"),
     Target(
         "A22",
         "local artifact",

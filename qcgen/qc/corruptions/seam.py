@@ -8,9 +8,12 @@ from torch import Tensor
 
 from qcgen.qc.corruption import Corrupted, draw, pick_sign, to_codes
 
+TILE_PX = 64
+"""Side of the tiles that a seam may lie between; who tests for seams at known lines is told."""
+
 
 class Seam:
-    """From one column, a multiple of 8 in the middle half, everything is brighter or darker."""
+    """From the edge of one tile on, drawn among those inside, everything is brighter or darker."""
 
     name: ClassVar[str] = "seam"
     unit: ClassVar[str] = "step, codes"
@@ -19,7 +22,7 @@ class Seam:
 
     def apply(self, image: UInt8[Tensor, "3 h w"], amount: float, generator: torch.Generator) -> Corrupted:
         width = image.shape[2]
-        at = 8 * draw(generator, -(-width // 32), 3 * width // 32) if width >= 32 else width // 2
+        at = TILE_PX * draw(generator, 1, (width - 1) // TILE_PX) if width > TILE_PX else width // 2
         sign = pick_sign(generator)
         values = image.float()
         values[:, :, at:] += sign * amount

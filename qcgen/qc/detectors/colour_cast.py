@@ -10,19 +10,19 @@ from qcgen.qc.scores import scored, short_side, unscored
 
 _SIDE = 64
 _GREYISH = 8.0
-_DARKEST, _LIGHTEST = 15.0, 97.0
+_DARKEST = 15.0
 
 
 class ColourCast:
     """Distance from grey, in Lab, of the picture's most nearly grey areas.
 
-    Most scenes hold something neutral: a wall, a shadow, a label. Its mean chroma, weighted towards grey, is near 0
-    without a tint. Fires by right on scenes of one colour, so a calibration is per catalogue; `no_light` where all is
-    black or burnt.
+    Most scenes hold something neutral: a wall, a shadow, a label, a packshot's ground. Its mean chroma, weighted
+    towards grey, is near 0 without a tint. Fires by right on scenes of one colour, so a calibration is per catalogue;
+    burnt areas are white and hide a tint elsewhere; `no_light` where all is black.
     """
 
     name: ClassVar[str] = "colour_cast"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "delta E 1976"
     range: ClassVar[tuple[float, float]] = (0.0, 150.0)
     higher_is_better: ClassVar[bool] = False
@@ -33,7 +33,7 @@ class ColourCast:
         side = min(_SIDE, short_side(batch))
         small = batch.planes.area(side).double() / 255
         light, a, b = to_lab(small.permute(0, 2, 3, 1)).flatten(1, 2).unbind(-1)
-        lit = (light > _DARKEST) & (light < _LIGHTEST)
+        lit = light > _DARKEST
         energy = torch.where(lit, (a**2 + b**2) / (2 * _GREYISH**2), torch.inf)
         dark = ~lit.any(1)
         # Shifted by the smallest energy, so that a picture without any grey still has weights that do not vanish.

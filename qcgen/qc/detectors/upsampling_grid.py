@@ -18,12 +18,13 @@ _SMALLEST = 32
 class UpsamplingGrid:
     """Strongest peak of the line spectrum at periods 8, 4, 8/3 and 2 px over its neighbourhood, in nats.
 
-    Rows and columns are high-passed and transformed one by one; the 30 % quantile over lines keeps what nearly every
-    line has, so a striped garment that fills part of the frame does not count. Below a side of 96 px only period 2.
+    Rows and columns (every second from a side of 256) are high-passed and transformed one by one; the 30 % quantile
+    over lines keeps what nearly every line has, so a striped garment that fills part of the frame does not count.
+    Below a side of 96 px only period 2.
     """
 
     name: ClassVar[str] = "upsampling_grid"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "log ratio, nats"
     range: ClassVar[tuple[float, float]] = (0.0, 12.0)
     higher_is_better: ClassVar[bool] = False
@@ -31,7 +32,7 @@ class UpsamplingGrid:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < _SMALLEST:
             return unscored(batch, "too_small")
-        peaks = torch.maximum(_peak(batch.luma), _peak(batch.luma.transpose(1, 2).contiguous()))
+        peaks = torch.maximum(_peak(batch.planes.across), _peak(batch.planes.down))
         return scored(peaks, self.range)
 
 
