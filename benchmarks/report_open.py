@@ -53,7 +53,6 @@ def build(items: int, folder: Path) -> dict[str, object]:
         images_root=folder / "out",
         formats=("html", "csv"),
         every_attempt=synthetic.make_rows(items, pictures=pictures),
-        history=(),
     )
     built, built_cpu = time.perf_counter() - started, time.process_time() - started_cpu
     peak_kib = high_water(os.getpid())
