@@ -51,12 +51,12 @@ def render_training(title: str, subtitle: str, sections: Sequence[Section], *, s
 
 def render_grid(view: RunView, items: int) -> str:
     """The grid page. Its data script has no hash: integrity attributes are refused on pages opened from disk."""
-    return _render_scripted("grid", {"run": view.run, "view": view, "items": items})
+    return _render_scripted("grid", ("grid.js", "griddetail.js"), {"run": view.run, "view": view, "items": items})
 
 
 def render_runs() -> str:
     """The index of all runs; like the grid it reads its data from a classic script beside it."""
-    return _render_scripted("runs", {})
+    return _render_scripted("runs", ("runs.js",), {})
 
 
 def _render_run(view: RunView, sections: Sequence[Section], *, images: str, single: bool, **facts: object) -> str:
@@ -67,8 +67,10 @@ def _render_run(view: RunView, sections: Sequence[Section], *, images: str, sing
     return page.render(**given, style=Markup(style), policy=policy)
 
 
-def _render_scripted(name: str, facts: Mapping[str, object]) -> str:
-    style, script = _asset("style.css") + _asset(f"{name}.css"), _asset(f"{name}.js")
+def _render_scripted(name: str, scripts: Sequence[str], facts: Mapping[str, object]) -> str:
+    style = _asset("style.css") + _asset(f"{name}.css")
+    # One scope for all of them, and none of their names on the page.
+    script = '(() => {\n"use strict";\n' + "".join(_asset(one) for one in scripts) + "})();\n"
     policy = (
         f"default-src 'none'; img-src 'self'; style-src '{_hash(style)}'; script-src 'self' '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"

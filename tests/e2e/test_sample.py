@@ -61,7 +61,7 @@ def test_the_pages_of_the_sample_have_the_present_sections_style_and_script(samp
     index, grid = ((sample / name).read_text(encoding="utf-8") for name in ("index.html", "grid.html"))
     templates = files("qcgen.report") / "templates"
     assert templates.joinpath("style.css").read_text(encoding="utf-8") in index, REMAKE
-    for name in ("style.css", "grid.css", "grid.js"):
+    for name in ("style.css", "grid.css", "grid.js", "griddetail.js"):
         assert templates.joinpath(name).read_text(encoding="utf-8") in grid, REMAKE
     places = [index.find(f'id="{view.name}"') for view in load_views()]
     assert -1 not in places, REMAKE

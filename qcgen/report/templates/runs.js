@@ -1,5 +1,3 @@
-(() => {
-"use strict";
 const byId = (id) => document.getElementById(id);
 const latest = new Map();
 for (const run of window.qcgenRuns ?? []) latest.set(run.run_id, run);
@@ -52,4 +50,3 @@ byId("filters").addEventListener("input", select);
 byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("more").addEventListener("click", () => { shown += PAGE; draw(); });
 draw();
-})();
