@@ -68,7 +68,8 @@ def work(
     Returns:
         The finished run, and how many pictures this start made.
     """
-    from qcgen.cli.wiring import open_policy, pick_device, prepare_torch, report_writer
+    from qcgen.cli.reporting import report_writer
+    from qcgen.cli.wiring import open_policy, pick_device, prepare_torch
     from qcgen.models.embedded import load_encoder, load_student
     from qcgen.pipeline.run import run_job
 

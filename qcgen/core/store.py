@@ -52,6 +52,10 @@ class Store(Protocol):
         """Append one event to the hash chain."""
         ...
 
+    def chain_problems(self) -> Sequence[str]:
+        """The first break of the hash chain; empty where it is whole."""
+        ...
+
     def run(self, run_id: str) -> RunInfo | None: ...
 
     def runs(self) -> Sequence[RunInfo]:

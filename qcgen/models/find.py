@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.core.types import ModelRef
+from qcgen.core.types import Card, ModelRef
 from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.pickles import WEIGHTS, refuse_pickles
 
@@ -30,6 +30,16 @@ def resolve_model(name: str, *, key: str = "model") -> ModelRef:
         from qcgen.models.families.toy import ToyStudent  # brings torch, which the others do without
 
         return ToyStudent.reference(name)
+    folder = _folder(name, key)
+    return ModelRef(name=name, folder=folder, digest=digest(folder), card=read_card(folder))
+
+
+def find_card(name: str) -> Card:
+    """A model's card alone, without reading its files for their digest; raises as `resolve_model`."""
+    return resolve_model(name).card if name.startswith("toy:") else read_card(_folder(name, "model"))
+
+
+def _folder(name: str, key: str) -> Path:
     if name.startswith("embedded:"):
         folder = ASSETS / name.removeprefix("embedded:")
         if folder.name not in embedded_models() or folder.parent != ASSETS:
@@ -41,7 +51,7 @@ def resolve_model(name: str, *, key: str = "model") -> ModelRef:
             raise PrerequisiteError(
                 f"{key}: the folder {name!r} does not exist. Cure: give a local folder in diffusers format."
             )
-    return ModelRef(name=name, folder=folder, digest=digest(folder), card=read_card(folder))
+    return folder
 
 
 def picture_px(ref: ModelRef) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qcgen.core.types import Outcome, RunInfo
+from qcgen.core.types import Finding, Outcome, RunInfo
 from qcgen.report.intervals import Share
 
 
@@ -88,6 +88,26 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ghost:
+    """The same detector's histogram in the run before this one; `edges` has one more entry than `counts`."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How well a detector's number tells what people refused from what they passed.
+
+    `auroc`: probability that a refused image has the larger number; a tie is half.
+    """
+
+    auroc: float
+    refused: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Histogram:
     """One detector's numbers.
 
@@ -107,6 +127,8 @@ class Histogram:
     median: float
     p95: float
     limits: tuple[Limit, ...]
+    told: Told | None = None
+    ghost: Ghost | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +168,8 @@ class RunView:
     nights: oldest first, this run last.
     unscored: (detector, reason) -> images.
     lost_pictures: stored images whose file could not be read for a thumbnail.
+    checks: what was looked at beside the pictures (licence, audit chain), in the words of those who looked.
+    formats: of `html`, `csv` and `parquet`; what lies in the folder.
     spec: the job as it ran, empty where the run has none.
     """
 
@@ -163,4 +187,11 @@ class RunView:
     lost_pictures: int
     attempts: int
     spec: Mapping[str, object]
-    has_csv: bool
+    checks: tuple[Finding, ...] = ()
+    formats: frozenset[str] = frozenset()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the files with a row an image, a flag and a decision."""
+        ends = [end for end in ("csv", "parquet") if end in self.formats]
+        return tuple(f"{name}.{end}" for name in ("images", "flags", "decisions") for end in ends)

@@ -152,6 +152,10 @@ class SqlStore:
         with self.database.write() as connection:
             self._append(connection, action, run_id, body)
 
+    def chain_problems(self) -> Sequence[str]:
+        with self.database.read() as connection:
+            return audit.problems(connection)
+
     def register_model(self, digest: str, card: Card) -> None:
         """Store what a model's card declares; outside the protocol, for the registry."""
         with self.database.write() as connection:
