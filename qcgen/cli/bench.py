@@ -59,9 +59,8 @@ def qc(
     """
     import dataclasses
 
-    from qcgen.cli.wiring import pick_device, prepare_torch
+    from qcgen.cli.wiring import open_encoder, pick_device, prepare_torch
     from qcgen.core.qcbenchresult import RESULT_FILE, to_json
-    from qcgen.models.embedded import load_encoder
     from qcgen.pipeline.qcbench import FULL, QUICK, bench, for_the_layer
     from qcgen.report.qcbench import write_qcbench_report
 
@@ -69,7 +68,7 @@ def qc(
     given = _given(data)
     settings = dataclasses.replace(QUICK if quick else FULL, seed=seed)
     prepare_torch()
-    encoder = load_encoder(clip, device=pick_device(device))
+    encoder = open_encoder(clip, device=pick_device(device))
     with progress_shown("pictures") as show:
         calibrate = for_the_layer(len(names), settings)
         domains = _domains(given, settings, calibrate=calibrate, device=pick_device(device), tell=show)

@@ -51,6 +51,7 @@ def calibrate(
 
     Example: qcgen calibrate demo-apparel --profile apparel --group product --out calibrations/apparel.json
     """
+    from qcgen.qc.asking import asked_of
     from qcgen.qc.calibrate import calibrate as calibrate_measures
     from qcgen.qc.calibrate import describe
     from qcgen.qc.policy import build_policy
@@ -59,7 +60,7 @@ def calibrate(
     path = find_profile(profile)
     wanted = read_profile(path)
     target = out or path.parent / (wanted.calibration or f"{wanted.name}.calibration.json")
-    policy = build_policy(wanted, None, sha256="")
+    policy = build_policy(wanted, None, sha256="", folder=path.parent)
     folder = Path(source)
     if folder.is_dir():
         accepted = _of_folder(folder, policy, prompts=prompts, clip=clip, device=device)
@@ -73,6 +74,7 @@ def calibrate(
         model_digest=accepted.model,
         fields=accepted.fields,
         group_by=group or (),
+        asked=asked_of(policy.settings),
     )
     write_calibration(made, target)
     _write_embeddings(accepted, target)

@@ -69,8 +69,8 @@ def work(
         The finished run, and how many pictures this start made.
     """
     from qcgen.cli.reporting import report_writer
-    from qcgen.cli.wiring import open_policy, pick_device, prepare_torch
-    from qcgen.models.embedded import load_encoder, load_student
+    from qcgen.cli.wiring import open_encoder, open_policy, pick_device, prepare_torch
+    from qcgen.models.embedded import load_student
     from qcgen.pipeline.run import run_job
 
     job, ref = prepared.job, prepared.ref
@@ -91,7 +91,7 @@ def work(
             expansion=prepared.expansion,
             store=store,
             student=load_student(ref, device=where, dtype=job.engine.dtype, compile_for=_shape(prepared, where)),
-            encoder=load_encoder(job.qc.clip.model, device=where),
+            encoder=open_encoder(job.qc.clip.model, device=where),
             policy=policy,
             report=report_writer(store, job.report.formats) if with_report else None,
             progress=tell,

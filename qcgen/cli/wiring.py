@@ -15,6 +15,7 @@ from qcgen.core.store import Store
 from qcgen.core.types import Finding, ModelRef, RunInfo, Severity
 
 if TYPE_CHECKING:
+    from qcgen.models.encoder import OpenClipEncoder
     from qcgen.pipeline.decisions import Decision
     from qcgen.qc.policy import Policy
 
@@ -99,6 +100,16 @@ def open_policy(profile: str, *, allow_stale: bool = False) -> "Policy":
     policy = load_policy(profile, allow_stale=allow_stale)
     warn([f"profile {policy.name}: {message}" for message in policy.warnings])
     return policy
+
+
+def open_encoder(clip: str, *, device: str) -> "OpenClipEncoder":
+    """The CLIP of a name or folder; what a person should know of how it was read is told on stderr."""
+    from qcgen.cli.console import warn
+    from qcgen.models.embedded import load_encoder
+
+    encoder = load_encoder(clip, device=device)
+    warn(encoder.notes)
+    return encoder
 
 
 def read_columns(path: Path) -> Mapping[str, Sequence[str]]:

@@ -68,11 +68,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number by one detector version, `value` finite."""
+    """One number by one detector version, `value` finite; `evidence` are small facts behind it for the reviewer."""
 
     detector: str
     version: int
     value: float
+    evidence: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

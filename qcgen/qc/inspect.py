@@ -36,6 +36,7 @@ class Inspector:
     ) -> None:
         policy.fit(encoder_digest=None if encoder is None else encoder.digest)
         self._background, self._tile_px = policy.background, policy.tile_px
+        self._settings = policy.settings
         self._accepted = _read_accepted(policy, encoder)
         self._detectors = [find_detectors()[name] for name in policy.names()]
         self._encoder = None if encoder is None else _Remembering(encoder)
@@ -60,6 +61,7 @@ class Inspector:
             self._background,
             None if self._tile_px is None else TileLines.every(self._tile_px, images.shape[2], images.shape[3]),
             self._accepted,
+            self._settings,
         )
         with torch.inference_mode():
             columns = [
@@ -78,9 +80,10 @@ def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Tensor |
 
 
 def _measures(name: str, version: int, scores: Scores) -> list[Measure]:
+    evidence = scores.evidence or ({},) * len(scores.reasons)
     return [
-        Score(name, version, value) if reason is None else Unscored(name, version, reason)
-        for value, reason in zip(scores.values.tolist(), scores.reasons, strict=True)
+        Score(name, version, value, facts) if reason is None else Unscored(name, version, reason)
+        for value, reason, facts in zip(scores.values.tolist(), scores.reasons, evidence, strict=True)
     ]
 
 

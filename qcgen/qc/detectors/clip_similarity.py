@@ -7,7 +7,8 @@ from qcgen.qc.scores import scored, unscored
 
 
 class ClipSimilarity:
-    """Raw cosine of picture and prompt. Compare it within one encoder only, never across encoders or kinds of prompt.
+    """Raw cosine of picture and prompt, shown and never judging. Compare it within one encoder only, never across
+    encoders or kinds of prompt.
 
     Source: Hessel et al. 2021, CLIPScore, without its factor 2.5.
     """
@@ -17,6 +18,9 @@ class ClipSimilarity:
     unit: ClassVar[str] = "cosine"
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     higher_is_better: ClassVar[bool] = True
+    shown_only: ClassVar[str] = (
+        "a raw cosine lies in a band that differs with every prompt; garment_margin compares classes"
+    )
 
     def score(self, batch: Batch) -> Scores:
         if batch.encoder is None or batch.clip is None:
