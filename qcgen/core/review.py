@@ -28,7 +28,7 @@ class Choice(StrEnum):
     ACCEPT = "accept"
     REJECT = "reject"
     REGENERATE = "regenerate"
-    """Not to be delivered; the item gets another attempt in the next start of its run."""
+    """Not to be delivered; the next start of the run makes another attempt. A row tells of it as a reject."""
     SKIP = "skip"
     """No answer; the task goes back to the queue, for others first."""
 
@@ -171,19 +171,25 @@ class Filter:
     state: State | None = None
 
 
+EVERY = Filter()
+
+
 class ReviewStore(Protocol):
     """Every method is one transaction. `run_id` None means all runs."""
 
     def add_tasks(self, run_id: str, drafts: Sequence[TaskDraft]) -> int:
-        """Store those that the run does not have yet (by picture and kind); returns how many were new."""
+        """Store those that the run does not have yet (by picture and kind); returns how many were new.
+
+        A cancelled task that is asked for again is open again, and so is one whose file has changed since.
+        """
         ...
 
-    def cancel_tasks(self, run_id: str, image_ids: Sequence[str]) -> int:
-        """Cancel the open tasks of these pictures."""
+    def cancel_tasks(self, run_id: str, image_ids: Sequence[str], *, kinds: Sequence[Kind] | None = None) -> int:
+        """Cancel the open tasks of these pictures, of these kinds or of all; returns how many there were."""
         ...
 
     def lease_tasks(
-        self, reviewer: str, *, run_id: str | None, n: int, seconds: float, role: Role, only: Filter = Filter()
+        self, reviewer: str, *, run_id: str | None, n: int, seconds: float, role: Role, only: Filter = EVERY
     ) -> Sequence[Task]:
         """The next tasks for this person, most costly first; those already leased to them come first, and are renewed.
 
@@ -198,7 +204,7 @@ class ReviewStore(Protocol):
 
     def task(self, task_id: int) -> Task | None: ...
 
-    def tasks(self, run_id: str | None, *, only: Filter = Filter(), after: int = 0, limit: int = 200) -> Sequence[Task]:
+    def tasks(self, run_id: str | None, *, only: Filter = EVERY, after: int = 0, limit: int = 200) -> Sequence[Task]:
         """A page in order of id, behind the id `after`; its cost does not depend on where the page lies."""
         ...
 
@@ -209,8 +215,10 @@ class ReviewStore(Protocol):
         person is stored once.
 
         Raises:
-            ConflictError: another revision, another holder, another file, or decided by somebody else.
-            SpecError: a reject without a code, a code that is not known, a note that is too long.
+            ConflictError: another revision, another holder, another file, decided by somebody else, or a picture that
+                this person has decided under another kind.
+            SpecError: a reject without a code, a code that is not known, a note that is too long; an accept in bulk of
+                an audit or a seed; a dispute and no adjudicator; a manager, or somebody who is no longer active.
         """
         ...
 
@@ -232,9 +240,26 @@ class ReviewStore(Protocol):
         """Raises SpecError if the name is taken."""
         ...
 
-    def change_user(self, user: User) -> None: ...
+    def change_user(self, user: User) -> None:
+        """Replace role, password and activity; a person who is no longer active loses leases and sessions.
 
-    def users(self) -> Sequence[User]: ...
+        Raises SpecError if there is no such person.
+        """
+        ...
+
+    def users(self) -> Sequence[User]:
+        """By name."""
+        ...
+
+    def add_session(self, token_sha256: str, user: str, *, seconds: float) -> None:
+        """Remember that this person is logged in; the token itself is never stored."""
+        ...
+
+    def session(self, token_sha256: str) -> User | None:
+        """The active person behind a session that has not run out."""
+        ...
+
+    def end_session(self, token_sha256: str) -> None: ...
 
     def row(self, run_id: str, image_id: str) -> Row | None:
         """The stored row of one attempt."""
