@@ -1,7 +1,6 @@
 """The app: which address does what, for whom. What is not listed here does not exist; what is listed is shut unless it
 says otherwise."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,17 +14,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from qcgen.core.reasoncodes import REASONS
 from qcgen.core.store import Store
-from qcgen.review import pages
 from qcgen.review.bulk import BulkWork
 from qcgen.review.desk import Desk
-from qcgen.review.door import DECIDES, READS, SETTLES, Visitor, shut, unlocked
-from qcgen.review.lenses import LENSES
+from qcgen.review.door import DECIDES, READS, SETTLES, shut, unlocked
 from qcgen.review.login import Accounts
 from qcgen.review.pictures import Pictures
 from qcgen.review.problem import UNKNOWN, Problem, answer_problem
 from qcgen.review.reasons import Reasons
+from qcgen.review.screens import Screens
 from qcgen.review.sessions import Tickets
 from qcgen.review.shield import NO_METHOD, Hosts, Shield
 from qcgen.review.statistics import Statistics
@@ -74,7 +71,7 @@ def make_app(setting: Setting, *, store: Store, links: Tickets) -> ASGIApp:
 
 def make_routes(setting: Setting, desk: Desk, accounts: Accounts) -> list[Route]:
     """All addresses."""
-    shown = Screens(setting)
+    shown = Screens(setting.title, named=setting.local is None)
     work, bulk, pictures = Work(desk), BulkWork(desk), Pictures(desk)
     reasons, statistics = Reasons(desk), Statistics(desk, setting.title)
 
@@ -106,57 +103,12 @@ def make_routes(setting: Setting, desk: Desk, accounts: Accounts) -> list[Route]
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Screens:
-    """The pages that scripts fill."""
-
-    setting: Setting
-
-    async def login(self, request: Request) -> Response:
-        return pages.show(pages.LOGIN, {"named": self.setting.local is None})
-
-    async def stranger(self, request: Request) -> Response:
-        return pages.show(pages.LOGIN, {"named": self.setting.local is None}, status=401)
-
-    async def home(self, request: Request, visitor: Visitor) -> Response:
-        if not visitor.may(DECIDES):
-            return Response(status_code=303, headers={"location": "/statistics"})
-        return self._desk(visitor, "desk")
-
-    async def disputes(self, request: Request, visitor: Visitor) -> Response:
-        return self._desk(visitor, "disputes")
-
-    async def grid(self, request: Request, visitor: Visitor) -> Response:
-        return pages.show(pages.GRID, {**bar_facts(self.setting.title, visitor), "reasons": _reasons()})
-
-    def _desk(self, visitor: Visitor, mode: str) -> Response:
-        lenses = json.dumps([one.name for one in LENSES])
-        facts = bar_facts(self.setting.title, visitor)
-        return pages.show(pages.DESK, {**facts, "mode": mode, "reasons": _reasons(), "lenses": lenses})
-
-
-def bar_facts(title: str, visitor: Visitor) -> dict[str, object]:
-    """What the bar at the top of a page shows, and to which pages it leads."""
-    return {
-        "title": title,
-        "visitor": visitor.name,
-        "decides": visitor.may(DECIDES),
-        "settles": visitor.may(SETTLES),
-        "statistics": visitor.may(READS),
-    }
-
-
 async def alive(request: Request) -> Response:
     return JSONResponse({"ok": True})
 
 
 async def no_icon(request: Request) -> Response:
     return Response(status_code=204)
-
-
-def _reasons() -> str:
-    listed = [{"digit": one.digit, "code": one.code, "name": one.name, "definition": one.definition} for one in REASONS]
-    return json.dumps(listed)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from qcgen.review.door import Visitor
 from qcgen.review.problem import Problem, RefusedError
 from qcgen.review.sent import TYPED_ABOVE, Bulk, Group, read_sent
 
-PAGE = 200
+PAGE = 100
 
 NOT_TYPED = Problem(422, "not_typed", f"More than {TYPED_ABOVE} pictures: type their number to confirm.")
 MIXED = Problem(422, "mixed", "A bulk takes flagged pictures of one reason or one product, and nothing else.")

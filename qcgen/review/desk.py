@@ -1,6 +1,7 @@
 """What the endpoints share: the stores, the files, and who has seen which findings."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -14,6 +15,8 @@ from qcgen.review.problem import UNKNOWN, RefusedError
 from qcgen.review.siblings import Sibling, Siblings
 
 LEASE_S = 600.0
+ROWS_S = 60.0
+MOST_ROWS = 4_000
 UI = "qcgen-review/1"
 
 Json = Mapping[str, object]
@@ -26,7 +29,9 @@ class Desk:
         run_id: the run to review; None for all runs.
     """
 
-    def __init__(self, store: Store, run_id: str | None) -> None:
+    def __init__(self, store: Store, run_id: str | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._rows: dict[tuple[str, str], tuple[float, Row]] = {}
         self.store, self.run_id = store, run_id
         self.reviews: ReviewStore = store.review
         self.files = Files()
@@ -48,8 +53,15 @@ class Desk:
         return self._run(task.run_id)
 
     def row(self, task: Task) -> Row | None:
-        """The picture's stored row; of a seed, its source's: that is what the prompt asked for."""
-        return self.reviews.row(task.run_id, task.source_id or task.image_id)
+        """The stored row, at most a minute old; of a seed, its source's: that is what the prompt asked for."""
+        key = (task.run_id, task.source_id or task.image_id)
+        now = self._clock()
+        with self._lock:
+            read_at, row = self._rows.get(key, (0.0, None))
+        if row is None or now - read_at >= ROWS_S:
+            row = self.reviews.row(*key)
+            self._keep(key, now, row)
+        return row
 
     def picture(self, task: Task) -> bytes:
         return self.files.read(Path(self.run(task).out_dir), task.relpath, task.file_sha256)
@@ -102,6 +114,13 @@ class Desk:
         """Give back what this start of the app has handed out."""
         for name in sorted(self.holders):
             self.reviews.release(name)
+
+    def _keep(self, key: tuple[str, str], now: float, row: Row | None) -> None:
+        with self._lock:
+            if len(self._rows) >= MOST_ROWS:
+                del self._rows[next(iter(self._rows))]
+            if row is not None:
+                self._rows[key] = (now, row)
 
     def _read_run(self, run_id: str) -> RunInfo:
         run = self.store.run(run_id)

@@ -61,10 +61,11 @@ class Accounts:
             return self._welcome(self.at_home.issue(name)) if name is not None else answer_problem(USED_LINK)
         if sent.ticket is not None or sent.name is None or sent.password is None:
             raise RefusedError(MALFORMED)
-        wait_s = self.throttle.wait_s(sent.name, request.client.host if request.client else "")
+        address = request.client.host if request.client else ""
+        wait_s = self.throttle.wait_s(sent.name, address)
         if wait_s > 0:
             return answer_problem(WAIT, headers={"retry-after": str(math.ceil(wait_s))})
-        return await self._check(sent.name, sent.password)
+        return await self._check(sent.name, sent.password, address)
 
     async def log_out(self, request: Request, visitor: Visitor) -> Response:
         secret = request.cookies.get(self.cookie, "")
@@ -75,7 +76,7 @@ class Accounts:
         answer.delete_cookie(self.cookie, httponly=True, samesite="strict")
         return answer
 
-    async def _check(self, name: str, password: str) -> Response:
+    async def _check(self, name: str, password: str, address: str) -> Response:
         user = await run_in_threadpool(self._user, name)
         stored = user.password if user is not None else None
         async with self.hashing:
@@ -83,7 +84,7 @@ class Accounts:
             right = await run_in_threadpool(check_password, password, stored or _nobody())
         if stored is None or not right:
             return answer_problem(WRONG_PASSWORD)
-        self.throttle.clear(name)
+        self.throttle.forgive(name, address)
         secret = new_secret()
         await run_in_threadpool(lambda: self.reviews.add_session(digest(secret), name, seconds=LIFETIME_S))
         return self._welcome(secret)

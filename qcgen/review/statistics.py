@@ -9,6 +9,7 @@ from starlette.responses import Response
 from qcgen.review import pages
 from qcgen.review.desk import Desk
 from qcgen.review.door import Visitor
+from qcgen.review.screens import bar_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Statistics:
     title: str
 
     async def page(self, request: Request, visitor: Visitor) -> Response:
-        facts = await run_in_threadpool(self._facts)
+        facts = await run_in_threadpool(lambda: {**bar_facts(self.title, visitor), **self._facts()})
         return pages.show(pages.STATISTICS, facts)
 
     def _facts(self) -> dict[str, object]:

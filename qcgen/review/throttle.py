@@ -12,7 +12,7 @@ _MOST = 10_000
 
 
 class Throttle:
-    """Counts attempts; a right password clears its name."""
+    """Counts tries. A right password does not count: behind a proxy a whole team comes from one address."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,9 +32,13 @@ class Throttle:
             from_there.append(now)
             return 0.0
 
-    def clear(self, name: str) -> None:
+    def forgive(self, name: str, address: str) -> None:
+        """Forget the name's tries, and the newest one from this address."""
         with self._lock:
             self._tries.pop(("name", name), None)
+            tries = self._tries.get(("address", address))
+            if tries:
+                tries.pop()
 
     def _recent(self, kind: str, value: str, now: float) -> deque[float]:
         if len(self._tries) > _MOST:

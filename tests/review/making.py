@@ -48,7 +48,7 @@ def write_picture(root: Path, relpath: str, data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def make_rows(out: Path, count: int, text: Text = Text()) -> list[Produced]:  # noqa: B008
+def make_rows(out: Path, count: int, text: Text = Text()) -> list[Produced]:
     """Every second picture is flagged; two belong to one product."""
     made = []
     for index in range(count):
@@ -69,7 +69,9 @@ def make_rows(out: Path, count: int, text: Text = Text()) -> list[Produced]:  # 
     return made
 
 
-def drafts(out: Path, made: Sequence[Produced], *, audits: int = 2, seeds: int = 1, doubles: int = 1) -> list[TaskDraft]:
+def drafts(
+    out: Path, made: Sequence[Produced], *, audits: int = 2, seeds: int = 1, doubles: int = 1
+) -> list[TaskDraft]:
     """Tasks for all flagged ones, and a few of the other kinds."""
     found = []
     flagged = [one for one in made if one.verdict.outcome is Outcome.REVIEW]
@@ -93,7 +95,7 @@ def _draft(one: Produced, kind: Kind, code: str, *, cost: float, p: float = 1.0)
     return TaskDraft(one.item.id, kind, one.item.sku, p, cost, code, one.image.relpath, one.image.sha256)
 
 
-def make_store(root: Path, count: int = 24, *, text: Text = Text(), audits: int = 2, seeds: int = 1) -> SqlStore:  # noqa: B008
+def make_store(root: Path, count: int = 24, *, text: Text = Text(), audits: int = 2, seeds: int = 1) -> SqlStore:
     """A database file under `root` with one run, its files and its tasks."""
     out = root / "out"
     made = make_rows(out, count, text)

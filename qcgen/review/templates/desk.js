@@ -207,7 +207,8 @@ const answer = (choice, code = "") => {
   const note = byId("note").value.trim(), stood = task.paintedAt ? performance.now() - task.paintedAt : 0;
   if (choice !== "skip" && !task.paintedAt) { toast("The picture is not on the screen yet."); return; }
   if (choice === "accept" && stood < settings.minimumMs) { toast(`Look first: an accept counts after ${settings.minimumMs} ms.`); return; }
-  if (choice === "reject" && code === "other" && !note) { toast("Say in the note what is wrong, then reject again."); byId("note").focus(); return; }
+  if (choice === "reject" && code === "other" && !note) { explain(task); return; }
+  explain(null);
   task.answer = { choice, code, note };
   const sent = { task: task.id, revision: task.revision, sha256: task.sha256, choice, code, note, dwell_ms: Math.round(Math.min(stood, 86_400_000)), blind: !task.findings };
   if (choice !== "skip") { done += 1; count(); }
@@ -215,6 +216,13 @@ const answer = (choice, code = "") => {
   say(`${WORDS[choice]}${code ? ": " + reasonName(code) : ""}.`);
   if (disputes && choice !== "skip") { waitingForMore = false; drawFacts(); return; }
   goOn();
+};
+/* The reason other needs a note: the field asks for it, and Ctrl+Enter there rejects. */
+let explaining = null;
+const explain = (task) => {
+  explaining = task;
+  byId("note-says").textContent = task ? "What is wrong? Ctrl+Enter rejects, Escape goes back" : "Note";
+  if (task) byId("note").focus();
 };
 const goOn = () => {
   waitingForMore = true;
@@ -285,7 +293,9 @@ sheet.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
   if (one) { event.preventDefault(); event.stopPropagation(); sheet.close(); answer("reject", one.code); }
 });
-sheet.addEventListener("close", () => stage.main.focus({ preventScroll: true }));
+// The keys belong to the picture again, wherever the focus was before.
+const letGo = () => { if (document.activeElement instanceof HTMLElement) document.activeElement.blur(); };
+sheet.addEventListener("close", letGo);
 
 // ---- progress and pace ---------------------------------------------------------------------------------------------------------
 const times = [], FIVE = 300_000, HALF_HOUR = 1_800_000, PAUSE = 300_000;
@@ -336,7 +346,12 @@ const suggestLens = () => {
 };
 document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
-  if (event.target === byId("note") && (event.key === "Escape" || event.key === "Enter" && event.ctrlKey)) { stage.main.focus(); event.preventDefault(); return; }
+  if (event.target === byId("note") && (event.key === "Escape" || event.key === "Enter" && event.ctrlKey)) {
+    event.preventDefault();
+    letGo();
+    if (event.key === "Enter" && explaining === current()) answer("reject", "other"); else explain(null);
+    return;
+  }
   const name = keys.actionOf(event);
   if (!name || !does[name]) return;
   event.preventDefault();
@@ -346,7 +361,7 @@ document.addEventListener("keydown", (event) => {
 for (const node of document.querySelectorAll("[data-does]")) node.addEventListener("click", (event) => {
   does[node.dataset.does]();
   // After a click with the mouse the keys go back to the picture; a keyboard user keeps the place.
-  if (event.detail) stage.main.focus({ preventScroll: true });
+  if (event.detail && node.dataset.does !== "note") letGo();
 });
 byId("look-again").addEventListener("click", () => { dry = false; waitingForMore = true; refill(); });
 help.onChange((name) => {
@@ -359,6 +374,5 @@ window.addEventListener("pagehide", () => {
 });
 window.addEventListener("beforeunload", (event) => { if (outbox.count()) event.preventDefault(); });
 window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-stage.main.focus({ preventScroll: true });
 refill();
 })();

@@ -26,15 +26,21 @@ const loadGroups = async () => {
   if ([...select.options].some((one) => one.value === before)) select.value = before;
   await loadCells();
 };
+let loading = 0;
 const loadCells = async () => {
-  const code = byId("group").value;
+  const code = byId("group").value, mine = ++loading;
   all = [];
+  if (!code) fill(code);
+  // The first page is shown while the others are on their way.
   for (let after = 0; code && after !== null && all.length < MOST;) {
     const page = await ask("POST", "/api/group", code === ANY ? { after } : { code, after });
-    all.push(...page.cells);
+    if (mine !== loading) return;
+    all.push(...page.cells.slice(0, MOST - all.length));
     after = page.after;
+    fill(code);
   }
-  all = all.slice(0, MOST);
+};
+const fill = (code) => {
   const products = byId("product"), before = products.value, names = [...new Set(all.map((one) => one.stratum))].sort();
   products.textContent = "";
   const any = make("option", "", "All");

@@ -83,7 +83,8 @@ const open = () => {
   drawKeys();
   drawReasons();
   dialog.showModal();
-  dialog.querySelector("[data-close]").focus();
+  dialog.querySelector("[data-close]").focus({ preventScroll: true });
+  dialog.scrollTop = 0;
 };
 for (const node of document.querySelectorAll("dialog [data-close]")) node.addEventListener("click", () => node.closest("dialog").close());
 byId("open-help").addEventListener("click", open);
