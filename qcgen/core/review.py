@@ -1,12 +1,12 @@
 """What reviewers are asked and what they answer, and the store that keeps both. Decisions are appended."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from qcgen.core.errors import QcgenError
-from qcgen.core.types import Row
+from qcgen.core.types import Produced, Row
 
 
 class Kind(StrEnum):
@@ -142,6 +142,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Regeneration:
+    """An attempt that a person asked for; `attempt` is its number, the next one at the item."""
+
+    decision_id: int
+    image_id: str
+    item_index: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How many tasks of one kind there are, and how many are done."""
 
@@ -232,6 +242,22 @@ class ReviewStore(Protocol):
 
     def decisions(self, run_id: str | None) -> Iterator[Decision]:
         """All of them, also those withdrawn, in the order in which they were made."""
+        ...
+
+    def regenerations(self, run_id: str) -> Sequence[Regeneration]:
+        """Attempts that people asked for and that are not made yet, in item order; one for a picture."""
+        ...
+
+    def record_regenerated(self, run_id: str, made: Sequence[tuple[Regeneration, Produced]]) -> None:
+        """Insert these attempts in place of those that were refused, in one transaction.
+
+        Raises:
+            IntegrityError: one of them was made already, or is not asked for any more; nothing was stored.
+        """
+        ...
+
+    def replacements(self, run_id: str) -> Mapping[str, str]:
+        """Pictures that were made because a person asked for them, by the id of the one that was refused."""
         ...
 
     def progress(self, run_id: str | None) -> Sequence[Progress]: ...

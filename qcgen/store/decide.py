@@ -196,7 +196,9 @@ class Desk:
             if task.state is not State.OPEN or held:
                 raise ConflictError(f"{where}: somebody else has it by now, so that the skip stands.", task)
             return
-        made = select(review_regeneration.c.attempt).where(review_regeneration.c.decision_id == row.id)
+        # Whoever asked first: the picture is replaced, and its answers stand.
+        asked = select(_d.id).where(_d.run_seq == row.run_seq, _d.image_id == row.image_id)
+        made = select(review_regeneration.c.attempt).where(review_regeneration.c.decision_id.in_(asked))
         if self.connection.execute(made).first() is not None:
             raise ConflictError(f"{where}: another picture was made because of this answer, so that it stands.", task)
         settled = select(_d.id).where(_d.id > row.id, _d.run_seq == row.run_seq, _d.image_id == row.image_id, SAYS)

@@ -1,13 +1,13 @@
 """The only implementation of `core.review.ReviewStore`: a method is one transaction on the same database."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from qcgen.core.review import EVERY, Answer, Decision, Filter, Kind, Progress, Role, Task, TaskDraft, User
-from qcgen.core.types import Row
-from qcgen.store import audit, people, read, tasks
+from qcgen.core.review import EVERY, Answer, Decision, Filter, Kind, Progress, Regeneration, Role, Task, TaskDraft, User
+from qcgen.core.types import Produced, Row
+from qcgen.store import audit, people, read, regenerate, tasks
 from qcgen.store.codec import utc
 from qcgen.store.decide import Desk
 from qcgen.store.engine import Database
@@ -94,6 +94,21 @@ class SqlReviewStore:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].id
+
+    def regenerations(self, run_id: str) -> Sequence[Regeneration]:
+        with self._database.read() as connection:
+            return regenerate.pending(connection, number_of(connection, run_id))
+
+    def record_regenerated(self, run_id: str, made: Sequence[tuple[Regeneration, Produced]]) -> None:
+        with self._database.write() as connection:
+            self._lock(connection)
+            run_seq, dialect = number_of(connection, run_id), self._database.dialect
+            told = regenerate.record(connection, dialect, run_seq=run_seq, made=made, now=utc(self._clock()))
+            self._append(connection, "review.regenerate", run_id, told)
+
+    def replacements(self, run_id: str) -> Mapping[str, str]:
+        with self._database.read() as connection:
+            return regenerate.replacements(connection, number_of(connection, run_id))
 
     def progress(self, run_id: str | None) -> Sequence[Progress]:
         with self._database.read() as connection:
