@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qcgen.cli.wiring import REPORTS
-from qcgen.core.errors import QcgenError
+from qcgen.cli.wiring import REPORTS, find_run, newest_run
+from qcgen.core.errors import QcgenError, SpecError
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, RunInfo, Severity
+
+if TYPE_CHECKING:
+    from qcgen.report.nights import Numbers
+    from qcgen.report.trend import Trend
 
 OVERLAYS = "evidence"
 """In a run's folder: pictures `ID.png` or `ID.webp` to lay over the image of that id."""
@@ -91,3 +96,64 @@ def _check_licence(run: RunInfo) -> list[Finding]:
     found = check_licences(Work.of_job(JobSpec.model_validate_json(run.spec_json)), card)
     text = f"No rule stands against {run.purpose} use of a model under {card.licence or 'no declared licence'}."
     return found or [Finding("licence", Severity.INFO, text)]
+
+
+def trend_of(store: Store, job: str | None, *, last: int | None = None) -> "Trend":
+    """The charts of a job's nights; of the newest run's job without a name.
+
+    Numbers come from each run's report; where it is gone, or older than the run's verdicts, from its rows.
+
+    Raises:
+        SpecError: no run of this job.
+    """
+    from qcgen.report.nights import lay_out
+    from qcgen.report.trend import see_trend
+
+    name = job or newest_run(store).name
+    runs = [run for run in store.runs() if run.name == name]
+    if not runs:
+        known = ", ".join(dict.fromkeys(run.name for run in store.runs()[:200])) or "none yet"
+        raise SpecError(f"--job: no run of {name!r} in the database. Cure: one of {known}.")
+    return see_trend(name, lay_out(runs, lambda run: _numbers(store, run)), last=last)
+
+
+def approve_baseline(store: Store, run: str, reason: str, job: str | None) -> str:
+    """Let the limits start anew at a run, by name of the person at the keyboard; returns the job's name.
+
+    Raises:
+        SpecError: no such run, one that is not complete or of another job, or a reason that says nothing.
+    """
+    import getpass
+
+    from qcgen.report.nights import BASELINE_BY_KEY, BASELINE_KEY
+
+    found = find_run(store, run)
+    problems = []
+    if not 3 <= len(reason.strip()) <= 500:
+        problems.append(f"--reason: must have 3 to 500 characters (got {len(reason.strip())}). Cure: say what changed.")
+    if found.status != "complete":
+        problems.append(f"--rebaseline: run {found.run_id} is {found.status}. Cure: name a complete run.")
+    if job is not None and found.name != job:
+        problems.append(f"--rebaseline: run {found.run_id} is of {found.name!r}, not {job!r}. Cure: leave --job out.")
+    if problems:
+        raise SpecError(problems)
+    facts = {BASELINE_KEY: reason.strip(), BASELINE_BY_KEY: getpass.getuser()}
+    store.note(found.run_id, "trend.rebaseline", facts)
+    return found.name
+
+
+def _numbers(store: Store, run: RunInfo) -> "Numbers | None":
+    from qcgen.report.history import read_summary
+    from qcgen.report.nights import from_summary, from_tally
+    from qcgen.report.tally import Tally
+
+    kept = read_summary(run, REPORTS)
+    if kept is not None and kept.get("policy_sha256") == run.policy_sha256 and kept.get("status") == run.status:
+        found = from_summary(kept)
+        if found is not None:
+            return found
+    tally = Tally()
+    for row in store.rows(run.run_id):
+        tally.add(row)
+    numbers = from_tally(tally, run.planned)
+    return numbers if numbers.finished else None
