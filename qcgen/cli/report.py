@@ -99,6 +99,36 @@ def trend(
     print_result({"job": seen.job, "report": page, "alarms": found}, as_json=json, text=text)
 
 
+@app.command()
+def compare(
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="The run to compare with.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The run that may be better or worse.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="By default in reports.")] = None,
+    db: Db = DATABASE,
+    json: Json = False,
+) -> None:
+    """Compare two runs pair by pair and print the page's path.
+
+    Example: qcgen report compare 0198c0de 0198d1ef --out reports/new-student
+    """
+    from qcgen.cli.reporting import compare_runs
+    from qcgen.cli.wiring import opened
+
+    with opened(db, create=False) as store:
+        found, page = compare_runs(store, reference, new, out)
+    told = {
+        "reference": found.one.run_id,
+        "new": found.other.run_id,
+        "pairs": found.pairs,
+        "paired_by": found.how,
+        "change": found.first.change,
+        "p": found.first.p,
+        "report": page,
+    }
+    text = f"{found.pairs} pairs, acceptance {100 * found.first.change:+.1f} points (p {found.first.p:.3f}): {page}"
+    print_result(told, as_json=json, text=text)
+
+
 def _read_formats(text: str) -> tuple[str, ...]:
     wanted = tuple(part.strip() for part in text.split(","))
     unknown = [part for part in wanted if part not in _FORMATS]

