@@ -65,6 +65,70 @@ def write(
     print_result(told, as_json=json, text="\n".join(lines))
 
 
+@app.command()
+def trend(
+    job: Annotated[str | None, typer.Option("--job", metavar="NAME", help="The newest run's job if left out.")] = None,
+    last: Annotated[int | None, typer.Option("--last", min=2, help="Draw only so many nights.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="By default reports/trend-NAME.")] = None,
+    rebaseline: Annotated[
+        str | None, typer.Option("--rebaseline", metavar="RUN", help="Approve: learn the limits anew from this run on.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; kept in the audit chain.")
+    ] = None,
+    db: Db = DATABASE,
+    json: Json = False,
+) -> None:
+    """Write a job's nights as control charts and print the page's path.
+
+    Example: qcgen report trend --job nightly-apparel --last 60
+    """
+    from qcgen.cli.reporting import approve_baseline, trend_of
+    from qcgen.cli.wiring import REPORTS, opened
+    from qcgen.report.trend import alarms, write_trend
+
+    if (rebaseline is None) != (reason is None):
+        raise SpecError("--rebaseline: needs --reason TEXT beside it, and the other way round. Cure: give both.")
+    with opened(db, create=False) as store:
+        if rebaseline is not None and reason is not None:
+            job = approve_baseline(store, rebaseline, reason, job)
+        seen = trend_of(store, job, last=last)
+    page = write_trend(seen, out or REPORTS / f"trend-{seen.job}")
+    found = alarms(seen)
+    text = f"{len(found)} alarms; the trend of {seen.job}: {page}"
+    print_result({"job": seen.job, "report": page, "alarms": found}, as_json=json, text=text)
+
+
+@app.command()
+def compare(
+    reference: Annotated[str, typer.Argument(metavar="REFERENCE", help="The run to compare with.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The run that may be better or worse.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="By default in reports.")] = None,
+    db: Db = DATABASE,
+    json: Json = False,
+) -> None:
+    """Compare two runs pair by pair and print the page's path.
+
+    Example: qcgen report compare 0198c0de 0198d1ef --out reports/new-student
+    """
+    from qcgen.cli.reporting import compare_runs
+    from qcgen.cli.wiring import opened
+
+    with opened(db, create=False) as store:
+        found, page = compare_runs(store, reference, new, out)
+    told = {
+        "reference": found.one.run_id,
+        "new": found.other.run_id,
+        "pairs": found.pairs,
+        "paired_by": found.how,
+        "change": found.first.change,
+        "p": found.first.p,
+        "report": page,
+    }
+    text = f"{found.pairs} pairs, acceptance {100 * found.first.change:+.1f} points (p {found.first.p:.3f}): {page}"
+    print_result(told, as_json=json, text=text)
+
+
 def _read_formats(text: str) -> tuple[str, ...]:
     wanted = tuple(part.strip() for part in text.split(","))
     unknown = [part for part in wanted if part not in _FORMATS]

@@ -50,6 +50,10 @@ class Store(Protocol):
         report: str | None,
     ) -> RunInfo: ...
 
+    def keep_report(self, run_id: str, report: str, sums_sha256: str) -> RunInfo:
+        """Name a run's report, and tell the digest of its SHA256SUMS in the hash chain; nothing else of it changes."""
+        ...
+
     def note(self, run_id: str, action: str, facts: dict[str, str]) -> None:
         """Add facts to the run's environment, and tell of them in the hash chain."""
         ...

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TextIO
 
 from qcgen.report.columns import Value
-from qcgen.report.protocol import Cell, Link, Mark, Number, Table
+from qcgen.report.protocol import Cell, Heat, Link, Mark, Number, Table
 
 _STARTS_FORMULA = frozenset("=+-@\t\r\n|%")
 
@@ -66,7 +66,7 @@ def write_table(path: Path, table: Table) -> None:
 
 
 def _plain(cell: Cell) -> Value:
-    if isinstance(cell, Number):
+    if isinstance(cell, Number | Heat):
         return cell.value
     return cell.text if isinstance(cell, Link | Mark) else cell
 

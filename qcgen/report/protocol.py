@@ -30,7 +30,19 @@ class Mark:
     text: str
 
 
-Cell = str | Number | Link | Mark
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A number in a shaded cell. `level`: -3 (much worse) to 3 (much better), 0 shaded without a direction.
+
+    The text must carry a sign of its own: the shade only repeats it.
+    """
+
+    value: float
+    text: str
+    level: int
+
+
+Cell = str | Number | Link | Mark | Heat
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +126,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
+    """`wide`: pictures are twice as wide as tall."""
+
     kind: ClassVar[str] = "gallery"
     pictures: tuple[Picture, ...]
     table: Table
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def _detach(section: Section, data: dict[str, str]) -> Section:
             blocks.append(replace(block, tiles=tuple(replace(tile, href=None) for tile in block.tiles)))
         elif isinstance(block, Gallery):
             pictures = tuple(_inside(picture, data) for picture in block.pictures)
-            blocks.append(Gallery(pictures, _bare(block.table)))
+            blocks.append(replace(block, pictures=pictures, table=_bare(block.table)))
         elif isinstance(block, Figure | Panels):
             blocks.append(replace(block, table=_bare(block.table)))
         elif isinstance(block, Table):

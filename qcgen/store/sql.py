@@ -145,6 +145,13 @@ class SqlStore:
             self._append(connection, "run.finish", run_id, {"status": status})
             return _present(connection, run_id)
 
+    def keep_report(self, run_id: str, report: str, sums_sha256: str) -> RunInfo:
+        with self.database.write() as connection:
+            run_seq = runs.number_of(connection, run_id)
+            connection.execute(update(schema.run).where(schema.run.c.seq == run_seq).values(report=report))
+            self._append(connection, "run.report", run_id, {"report": report, "sums_sha256": sums_sha256})
+            return _present(connection, run_id)
+
     def note(self, run_id: str, action: str, facts: dict[str, str]) -> None:
         with self.database.write() as connection:
             runs.note(connection, run_id, facts)

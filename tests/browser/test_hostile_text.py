@@ -8,14 +8,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from qcgen.core.types import Finding, Outcome, RunInfo, Severity
+from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
+from qcgen.report.compare import compare
+from qcgen.report.comparepage import write_comparison
+from qcgen.report.comparepics import Shown
+from qcgen.report.nights import BASELINE_BY_KEY, BASELINE_KEY, Numbers, lay_out
+from qcgen.report.pairs import read_side
 from qcgen.report.runindex import add_to_index
+from qcgen.report.trend import see_trend, write_trend
 from qcgen.report.write import Beside, write_report
 from tests.browser.chromium import set_screen, visit
 from tests.browser.payloads import PAYLOADS
 from tests.report import synthetic
 
-PAGES = ("index", "grid", "single", "runs")
+PAGES = ("index", "grid", "single", "runs", "trend", "compare")
 _ELEMENTS = "iframe, base, object, meta[http-equiv=refresh], img[onerror], [onload], [onfocus], [ontoggle], math"
 
 
@@ -31,7 +37,7 @@ def hostile_run(number: int = 0) -> RunInfo:
     )  # fmt: skip
 
 
-def hostile_rows() -> list[synthetic.Row]:
+def hostile_rows() -> list[Row]:
     """One row a payload, with it in every text field."""
     made = synthetic.make_synthetic(len(PAYLOADS), pictures=[b""])
     rows = []
@@ -63,7 +69,34 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "grid": index.with_name("grid.html"),
         "single": index.with_name("single.html"),
         "runs": add_to_index(index.parent),
+        "trend": _hostile_trend(root),
+        "compare": _hostile_comparison(root, rows),
     }
+
+
+def _hostile_trend(root: Path) -> Path:
+    told = Numbers(40, 40, 30, 2, dict.fromkeys(PAYLOADS, 3), dict.fromkeys(PAYLOADS[:60], 1.0))
+    nights = []
+    for night in range(24):
+        started = f"2026-10-{night + 1:02d}T01:00:00"
+        facts = {BASELINE_KEY: PAYLOADS[night], BASELINE_BY_KEY: PAYLOADS[night + 30]} if night == 2 else {}
+        run = replace(hostile_run(night), started_at=started, status="complete", environment=facts)
+        nights.append(run)
+    fallen = replace(told, accepted=1)
+    slots = lay_out(nights, lambda run: fallen if run is nights[-1] else told)
+    return write_trend(see_trend(PAYLOADS[0], slots), root / "reports" / "trend")
+
+
+def _hostile_comparison(root: Path, rows: list[Row]) -> Path:
+    one, other = replace(hostile_run(1), seconds=2.0), replace(hostile_run(2), seconds=1.0)
+    worse = [replace(row, outcome=Outcome.FAILED, measures={k: v + 1 for k, v in row.measures.items()}) for row in rows]
+    first = [replace(row, attempt=1) for row in rows]
+    sides = read_side(first), read_side([replace(row, attempt=1) for row in worse])
+    found = compare(one, other, sides, signs={}, shown=len(PAYLOADS))
+    assert found is not None
+    facts = {text: text for text in PAYLOADS}
+    shown = Shown(one, first, facts, root), Shown(other, [replace(row, attempt=1) for row in worse], {}, root)
+    return write_comparison(found, *shown, root / "reports" / "compare")
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:

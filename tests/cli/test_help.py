@@ -68,7 +68,7 @@ def test_the_promised_commands_exist() -> None:
         "doctor",
     }
     groups = {("runs", "list"), ("runs", "show"), ("models", "list"), ("models", "show"), ("models", "export")}
-    groups |= {("bench", "qc"), ("report", "write")}
+    groups |= {("bench", "qc"), ("report", "write"), ("report", "trend"), ("report", "compare")}
     groups |= {("db", name) for name in ("upgrade", "check", "backup", "restore")}
     assert {(name,) for name in promised} | groups <= set(command_paths())
 

@@ -26,10 +26,10 @@ const line = (run) => {
   mark.className = "mark state-" + state;
   key.className = "key state-" + state;
   mark.append(key, run.answer ?? run.status);
+  cell(mark);
+  cell(link);
   cell((run.started_at ?? "").slice(0, 16).replace("T", "\u00a0"));
   cell(run.name);
-  cell(link);
-  cell(mark);
   for (const name of ["planned", "accepted", "flagged", "rejected", "failed"]) cell(count(run[name]), true);
   cell(run.model);
   return row;
@@ -37,7 +37,8 @@ const line = (run) => {
 const draw = () => {
   byId("rows").replaceChildren(...found.slice(0, shown).map(line));
   document.querySelector(".more").hidden = found.length <= shown;
-  byId("shown").textContent = found.length === runs.length ? `${count(runs.length)} runs` : `${count(found.length)} of ${count(runs.length)} runs`;
+  const all = runs.length === 1 ? "1 run" : `${count(runs.length)} runs`;
+  byId("shown").textContent = found.length === runs.length ? all : `${count(found.length)} of ${all}`;
 };
 const select = () => {
   const job = byId("job").value, answer = byId("answer").value, text = byId("text").value.trim().toLowerCase();
