@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcgen.cli.console import print_result
+from qcgen.cli.console import print_result, warn
 from qcgen.cli.options import DATABASE, Clip, Db, Device, DeviceOption, Json, Profile
 from qcgen.cli.score import Prompts
+from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
     from qcgen.core.types import Measure
@@ -87,7 +88,10 @@ def _of_folder(folder: Path, policy: "Policy", *, prompts: Path | None, clip: st
     from qcgen.cli.score import score_paths
     from qcgen.models.find import resolve_model
 
-    scored = score_paths([folder], policy, prompts=prompts, clip=clip, device=device)
+    found = score_paths([folder], policy, prompts=prompts, clip=clip, device=device)
+    scored = [one for one in found if one.measures]
+    left_out = [one for one in found if not one.measures]
+    warn([f"{file_name(one.subject.path)}: {one.verdict.reasons[0].message}" for one in left_out])
     encoder = resolve_model(clip).digest if prompts else None
     measures, fields = [one.measures for one in scored], [one.fields for one in scored]
     return _Accepted(measures, fields, f"folder {folder.name}", None, encoder)

@@ -13,7 +13,7 @@ from torch import Tensor
 from qcgen.core.errors import SpecError
 from qcgen.core.seeds import item_seed
 from qcgen.data.imageset import read_image_set
-from qcgen.pipeline.score import find_pictures
+from qcgen.data.pictures import find_pictures
 
 _TABLES = ("labels.csv", "manifest.csv", "catalog.csv")
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
