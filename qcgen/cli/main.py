@@ -10,6 +10,7 @@ from qcgen.cli import (
     bench,
     calibrate,
     db,
+    deliver,
     doctor,
     evaluate,
     judge,
@@ -18,11 +19,13 @@ from qcgen.cli import (
     pilot,
     plan,
     report,
+    reviews,
     run,
     runs,
     score,
     selfcheck,
     train,
+    users,
 )
 from qcgen.cli.errors import report_error
 
@@ -42,6 +45,9 @@ app.command()(calibrate.calibrate)
 app.command()(judge.judge)
 app.add_typer(learn.app, name="learn")
 app.add_typer(report.app, name="report")
+app.command()(deliver.export)
+app.add_typer(reviews.app, name="reviews")
+app.add_typer(users.app, name="users")
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(db.app, name="db")

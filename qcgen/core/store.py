@@ -4,11 +4,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from qcgen.core.review import ReviewStore
 from qcgen.core.types import Finding, Produced, Row, RunInfo, Shard, Verdict
 
 
 class Store(Protocol):
     """Every method is one transaction. Numbers of shards and items are 0-based."""
+
+    @property
+    def review(self) -> ReviewStore:
+        """The review desk of the same database."""
+        ...
 
     def start_run(self, run: RunInfo, shards: Sequence[Shard]) -> RunInfo:
         """Record a new run with its shards, or attach: a run of the same `run_id` is returned as stored (status set

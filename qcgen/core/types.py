@@ -158,7 +158,12 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored attempt, as readers (report, export, judge) see it."""
+    """One stored attempt, as readers (report, export, judge) see it.
+
+    Attributes:
+        decision: what people say of this very file: `accept`, `reject` (also where they want another attempt), or
+            None: nobody has decided, or two disagree and no third one has settled it.
+    """
 
     item_index: int
     image_id: str

@@ -11,6 +11,7 @@ from qcgen.store import audit, names, read, runs, schema, write
 from qcgen.store.codec import findings_to_json, finite, to_json, utc
 from qcgen.store.engine import DEFAULT_URL, Database, open_database
 from qcgen.store.migrate import ensure_current
+from qcgen.store.review import SqlReviewStore
 
 
 def open_store(url: str = DEFAULT_URL, *, actor: str = "qcgen", create: bool = True) -> "SqlStore":
@@ -47,6 +48,7 @@ class SqlStore:
         self.database = database
         self._actor = actor
         self._clock = clock
+        self.review = SqlReviewStore(database, actor=actor, clock=clock)
 
     def start_run(self, run: RunInfo, shards: Sequence[Shard]) -> RunInfo:
         with self.database.write() as connection:
