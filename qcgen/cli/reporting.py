@@ -12,6 +12,7 @@ from qcgen.core.store import Store
 from qcgen.core.types import Finding, RunInfo, Severity
 
 if TYPE_CHECKING:
+    from qcgen.core.reviewstats import ReviewStats
     from qcgen.report.compare import Comparison
     from qcgen.report.nights import Numbers
     from qcgen.report.trend import Trend
@@ -41,7 +42,13 @@ def report_writer(store: Store, formats: Sequence[str], *, single: bool = False)
             images_root=Path(run.out_dir),
             formats=formats,
             every_attempt=store.rows(run.run_id, every_attempt=True),
-            beside=Beside(store.runs(), check_beside(store, run), find_overlays(Path(run.out_dir))),
+            beside=Beside(
+                history=store.runs(),
+                checks=check_beside(store, run),
+                decisions=store.review.decisions(run.run_id),
+                review=review_of(store, run),
+                overlays=find_overlays(Path(run.out_dir)),
+            ),
             single=single,
         )
         add_to_index(page.parent)
@@ -69,6 +76,13 @@ def check_beside(store: Store, run: RunInfo) -> tuple[Finding, ...]:
     if broken:
         chain = Finding("audit_chain", Severity.BLOCK, f"{broken[0]}. Cure: restore a backup (qcgen db restore).")
     return (*_check_licence(run), chain)
+
+
+def review_of(store: Store, run: RunInfo) -> "ReviewStats | None":
+    """What people's answers to this run's pictures say; None where nobody was asked."""
+    from qcgen.core.reviewstats import review_stats
+
+    return review_stats(store.review, run.run_id) if store.review.progress(run.run_id) else None
 
 
 def find_overlays(out: Path) -> dict[str, str]:

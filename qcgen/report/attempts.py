@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TextIO
 
 from qcgen.core.errors import IntegrityError
+from qcgen.core.review import Decision
 from qcgen.core.types import Outcome, Row, RunInfo
 from qcgen.report.columns import DECISIONS, FLAGS, IMAGES, RowTable, Value
 from qcgen.report.csvout import CsvFile
+from qcgen.report.decisionsout import DecisionRows
 from qcgen.report.parquet import ParquetFile
 from qcgen.report.tally import reasons_of
 
@@ -20,8 +22,15 @@ ROW_FORMATS = ("csv", "parquet")
 class AttemptFiles:
     """The detectors' columns are known only at the end, so rows wait in a spool file, not in memory."""
 
-    def __init__(self, run: RunInfo, folder: Path, formats: Collection[str] = ("csv",)) -> None:
+    def __init__(
+        self,
+        run: RunInfo,
+        folder: Path,
+        formats: Collection[str] = ("csv",),
+        decisions: Iterable[Decision] = (),
+    ) -> None:
         self.attempts = 0
+        self._decisions = DecisionRows(decisions)
         self._run = run
         self._folder = folder
         self._formats = [one for one in ROW_FORMATS if one in formats]
@@ -31,16 +40,19 @@ class AttemptFiles:
         names: set[str] = set()
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
             with ExitStack() as stack:
-                flags, decisions = (self._open(table, stack) for table in (FLAGS, DECISIONS))
+                flags = self._open(FLAGS, stack)
                 for row in _in_order(rows):
                     self.attempts += 1
                     names.update(row.measures, row.unscored)
                     spool.write(json.dumps([self._image(row), dict(row.measures)]) + "\n")
                     for flag in self._flags(row):
                         flags.add(flag)
-                    if row.decision is not None:
-                        decisions.add(self._decision(row))
+                    self._decisions.see(row)
             self._join(spool, sorted(names))
+        with ExitStack() as stack:
+            answers = self._open(DECISIONS, stack)
+            for answer in self._decisions.rows():
+                answers.add(answer)
 
     def _join(self, spool: TextIO, names: list[str]) -> None:
         spool.seek(0)
@@ -84,9 +96,6 @@ class AttemptFiles:
         if not row.reasons:
             for kind, message in reasons_of(row).items():
                 yield [*start, kind, "block", message, None, None, None]
-
-    def _decision(self, row: Row) -> list[Value]:
-        return [self._run.run_id, row.image_id, row.sku, row.attempt, row.file_sha256, str(_verdict(row)), row.decision]
 
 
 class _Files:

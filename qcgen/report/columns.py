@@ -89,7 +89,27 @@ FLAGS = RowTable(
 )
 DECISIONS = RowTable(
     "decisions",
-    "one row an attempt that a person decided on",
-    (_RUN, _IMAGE, _SKU, _ATTEMPT, _SHA, _VERDICT, _DECISION),
+    "one row an answer, in the order in which people gave them",
+    (
+        _RUN,
+        Field("image_id", "text", "", "The attempt that was shown; of a seed, a name that no attempt has."),
+        _SKU,
+        _ATTEMPT,
+        Field("file_sha256", "text", "", "Of the file that was on the screen."),
+        _VERDICT,
+        Field("decision", "text", "", "accept, reject, regenerate or skip."),
+        Field("kind", "text", "", "Why it was shown: flagged, audit, seed, double or dispute."),
+        Field("stratum", "text", "", "The group that it was drawn from (a product)."),
+        Field("inclusion_p", "real", "", "Probability with which the plan drew it, in (0, 1]."),
+        Field("reviewer", "text", "", "An alias of the person, the same throughout; not the name."),
+        Field("code", "text", "", "The reason code of a refusal."),
+        Field("note", "text", "", "What the person wrote."),
+        Field("dwell_ms", "integer", "ms", "How long the picture was on the screen."),
+        Field("blind", "integer", "", "1 where the engine's findings were hidden until the answer."),
+        Field("bulk_id", "text", "", "Shared by all answers of one bulk."),
+        Field("ui", "text", "", "The program that asked, with its version."),
+        Field("created_at", "text", "UTC", "When, in ISO 8601."),
+        Field("superseded", "integer", "", "1 where it was taken back, or a third person has settled the dispute."),
+    ),
 )
 TABLES: Sequence[RowTable] = (IMAGES, FLAGS, DECISIONS)

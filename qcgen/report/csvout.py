@@ -1,6 +1,7 @@
 """CSV that a spreadsheet opens without running anything: text that could start a formula is marked, numbers stay."""
 
 import csv
+import io
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -58,6 +59,14 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Value]
     with CsvFile(path, columns) as file:
         for row in rows:
             file.add(row)
+
+
+def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> bytes:
+    """The same as a file's bytes, for a table that lies in memory anyway."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(_Lines(text))
+    writer.writerows([_cell(value) for value in row] for row in (columns, *rows))
+    return text.getvalue().encode("utf-8", "replace")
 
 
 def write_table(path: Path, table: Table) -> None:

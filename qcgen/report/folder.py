@@ -1,6 +1,9 @@
 """A report's folder: built beside its place with the digests of all its files, then swapped in."""
 
+import fcntl
+import glob
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,7 +27,9 @@ def replaced(folder: Path) -> Iterator[Path]:
     """
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+    held = _hold(fresh)
     try:
         fresh.chmod(0o755)
         yield fresh
@@ -32,6 +37,35 @@ def replaced(folder: Path) -> Iterator[Path]:
         _swap(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left: nobody holds it any more."""
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*-*"):
+        held = _hold(left)
+        if held is not None:
+            # A writer that was killed between its two renames left the only copy of the old report here.
+            inside = left / folder.name
+            if not folder.exists() and (inside / "SHA256SUMS").is_file():
+                inside.rename(folder)
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(held)
+
+
+def _hold(path: Path) -> int | None:
+    """A lock on a folder that ends with the process; None where somebody else has it, or there are no locks."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def write_page(path: Path, text: str) -> None:
@@ -69,6 +103,7 @@ def _swap(fresh: Path, folder: Path) -> None:
         fresh.rename(folder)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
+    held = _hold(old)
     folder.rename(old / folder.name)
     try:
         fresh.rename(folder)
@@ -77,3 +112,5 @@ def _swap(fresh: Path, folder: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
+        if held is not None:
+            os.close(held)

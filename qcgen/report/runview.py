@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from qcgen.core.reviewstats import ReviewStats
 from qcgen.core.types import Finding, Outcome, RunInfo
 from qcgen.report.intervals import Share
 
@@ -169,6 +170,7 @@ class RunView:
     unscored: (detector, reason) -> images.
     lost_pictures: stored images whose file could not be read for a thumbnail.
     checks: what was looked at beside the pictures (licence, audit chain), in the words of those who looked.
+    review: what people's answers say together; None where nobody was asked.
     formats: of `html`, `csv` and `parquet`; what lies in the folder.
     spec: the job as it ran, empty where the run has none.
     """
@@ -188,6 +190,7 @@ class RunView:
     attempts: int
     spec: Mapping[str, object]
     checks: tuple[Finding, ...] = ()
+    review: ReviewStats | None = None
     formats: frozenset[str] = frozenset()
 
     @property

@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict
 
+from qcgen.core.reviewstats import ReviewStats
 from qcgen.core.types import Finding
 from qcgen.report.answer import answer
 from qcgen.report.columns import SCHEMA_VERSION
@@ -78,8 +79,16 @@ def summarise(view: RunView) -> dict[str, object]:
             }
             for shape in view.histograms
         },
+        "review": _review(view.review),
         "environment": dict(run.environment),
     }
+
+
+def _review(told: ReviewStats | None) -> dict[str, object] | None:
+    """Without the people: their numbers are for those who review."""
+    if told is None:
+        return None
+    return {name: value for name, value in asdict(told).items() if name not in ("people", "missed")}
 
 
 def _gate(gate: Finding) -> dict[str, object]:

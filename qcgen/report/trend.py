@@ -157,7 +157,7 @@ def _summary(trend: Trend) -> Section:
     if rows:
         columns = ("Night", "Run", "Chart", "Rule", "Value", "Lower limit", "Upper limit")
         listed = tuple(Column(name, name in columns[4:]) for name in columns)
-        blocks.append(Table("alarms", "Alarms, newest first", listed, rows, folded=len(rows) > _FOLD))
+        blocks.append(Table("alarms", "Alarms, newest first", listed, rows, folded=len(rows) > 2 * _FOLD))
     elif not blocks:
         blocks.append(Text("No alarm, because nothing is judged yet."))
     return Section("summary", "Is it still as it was?", lead, tuple(blocks))

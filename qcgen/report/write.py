@@ -8,15 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qcgen.core.review import Decision
+from qcgen.core.reviewstats import ReviewStats
 from qcgen.core.types import Finding, Row, RunInfo
 from qcgen.report.attempts import ROW_FORMATS, AttemptFiles
 from qcgen.report.folder import replaced, write_page, write_tables
 from qcgen.report.grid import GridData
 from qcgen.report.history import find_ghosts, tell_nights
 from qcgen.report.html import render_grid, render_index
-from qcgen.report.intervals import exact, upper_bound
+from qcgen.report.intervals import Share, exact, upper_bound
 from qcgen.report.parquet import require_parquet
-from qcgen.report.runview import RunView, Worst
+from qcgen.report.runview import Counts, RunView, Worst
 from qcgen.report.single import SINGLE, Sample, write_single
 from qcgen.report.sprites import Pictures, image_href
 from qcgen.report.summary import summarise
@@ -33,11 +35,15 @@ class Beside:
     Attributes:
         history: other runs; those of the same job are drawn from the `run.json` of their reports.
         checks: what was looked at beside the pictures; `block`, `warn` or `info`.
+        decisions: what people answered, one by one.
+        review: what their answers say together; None where nobody was asked.
         overlays: by image id, a picture that shows where a defect is; relative to the images' folder.
     """
 
     history: Sequence[RunInfo] = ()
     checks: Sequence[Finding] = ()
+    decisions: Iterable[Decision] = ()
+    review: ReviewStats | None = None
     overlays: Mapping[str, str] | None = None
 
 
@@ -105,7 +111,7 @@ def _fill(order: _Order, fresh: Path, rows: Iterable[Row], every_attempt: Iterab
             grid.close(order.run, order.images)
     attempts = standing
     if order.formats.intersection(ROW_FORMATS):
-        files = AttemptFiles(order.run, fresh, order.formats)
+        files = AttemptFiles(order.run, fresh, order.formats, order.beside.decisions)
         files.write(every_attempt)
         attempts = files.attempts
     worst = _show_worst(tally.worst(), fresh, pictures, order.images) if grid is not None else ()
@@ -128,13 +134,14 @@ def _see(order: _Order, tally: Tally, *, worst: tuple[Worst, ...], lost: int, at
     run, reports = order.run, order.folder.parent
     counts = tally.counts(run.planned)
     passed = exact(counts.accepted, counts.finished)
+    missed, upper = _missed(order.beside.review, counts)
     ghosts = find_ghosts(run, order.beside.history, reports)
     return RunView(
         run=run,
         counts=counts,
         passed=passed,
-        missed=exact(counts.audited_bad, counts.audited),
-        missed_upper=upper_bound(counts.audited_bad, counts.audited),
+        missed=missed,
+        missed_upper=upper,
         reasons=tally.reasons(),
         slices=tally.slices(),
         histograms=tuple(replace(shape, ghost=ghosts.get(shape.detector)) for shape in tally.histograms()),
@@ -145,8 +152,17 @@ def _see(order: _Order, tally: Tally, *, worst: tuple[Worst, ...], lost: int, at
         attempts=attempts,
         spec=_read_spec(run.spec_json),
         checks=tuple(order.beside.checks),
+        review=order.beside.review,
         formats=order.formats,
     )
+
+
+def _missed(review: ReviewStats | None, counts: Counts) -> tuple[Share, float]:
+    """From the audits with their weights; without a plan from whatever accepted pictures people looked at."""
+    if review is None:
+        return exact(counts.audited_bad, counts.audited), upper_bound(counts.audited_bad, counts.audited)
+    told = review.missed
+    return Share(told.count, told.n, told.low, told.high), told.upper
 
 
 def _show_worst(rows: Sequence[Row], fresh: Path, pictures: Pictures, images: str) -> tuple[Worst, ...]:

@@ -62,7 +62,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     overlays = {row.image_id: PAYLOADS[0] for row in rows}
     index = write_report(
         hostile_run(), rows, folder=root / "reports" / "report", images_root=root / "out",
-        formats=("html", "csv", "parquet"), every_attempt=rows, beside=Beside((), checks, overlays), single=True,
+        formats=("html", "csv", "parquet"), every_attempt=rows, beside=Beside(checks=checks, overlays=overlays),
+        single=True,
     )  # fmt: skip
     return {
         "index": index,

@@ -13,6 +13,7 @@ from qcgen.report.attempts import AttemptFiles
 from qcgen.report.columns import TABLES, RowTable
 from qcgen.report.parquet import GROUP_ROWS, ParquetFile
 from tests.report import synthetic
+from tests.report.test_csv import decisions_on
 
 ITEMS = 300
 
@@ -22,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = synthetic.make_synthetic(ITEMS, pictures=[b""])
     rows = [replace(row, decision="accept" if row.item_index % 3 else None) for row in made.everything]
     path = tmp_path_factory.mktemp("tables")
-    AttemptFiles(made.run, path, ("csv", "parquet")).write(rows)
+    AttemptFiles(made.run, path, ("csv", "parquet"), decisions_on(rows)).write(rows)
     return path
 
 

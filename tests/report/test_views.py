@@ -8,6 +8,7 @@ import pytest
 
 from qcgen.core.batchcaps import cap_key
 from qcgen.core.errors import QcgenError
+from qcgen.core.reviewstats import Audit, Person, ReviewStats, agreement, chapman, missed_share, share
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
 from qcgen.report import svg
 from qcgen.report.answer import answer
@@ -43,8 +44,19 @@ def accepted(amount: int, **changes: object) -> list[Row]:
     return [replace(row, item_index=n, **changes) for n in range(amount)]  # type: ignore[arg-type]
 
 
-def test_page_has_the_nine_promised_sections_in_order() -> None:
-    names = ["verdict", "gates", "reasons", "slices", "metrics", "worst", "history", "reproduce", "not-checked"]
+def test_page_has_the_promised_sections_in_order() -> None:
+    names = [
+        "verdict",
+        "gates",
+        "reasons",
+        "slices",
+        "worst",
+        "metrics",
+        "reviewers",
+        "history",
+        "reproduce",
+        "not-checked",
+    ]
     assert [view.name for view in VIEWS] == names
 
 
@@ -188,3 +200,38 @@ def test_gates_tell_licence_chain_and_which_marks_the_files_carry() -> None:
     table = next(table for table in gates.build(model).tables() if table.name == "checks")
     states = {str(row[1]): getattr(row[0], "text", "") for row in table.rows}
     assert states == {"licence": "In order", "XMP note": "On", "C2PA signature": "Off", "watermark": "Off"}
+
+
+def stats(**changes: object) -> ReviewStats:
+    missed = missed_share([Audit("dress", 0.5, bad) for bad in (True, *[False] * 59)])
+    people = (Person("ada", 70, 6, 1, 2_000.0), Person("bob", 20, 2, 0, 4_000.0))
+    told = ReviewStats(
+        missed=missed, audits_open=0, strata_unseen=("hat",), seeds=share(9, 10), right_code=8,
+        agreement=agreement([(True, True), *[(False, False)] * 18, (True, False)]), total=chapman(4, 1, 1),
+        people=people,
+        open_tasks={"flagged": 3}, open_disputes=1,
+    )  # fmt: skip
+    return replace(told, **changes)  # type: ignore[arg-type]
+
+
+def test_reviewers_are_told_together_and_never_by_name() -> None:
+    (view,) = (one for one in VIEWS if one.name == "reviewers")
+    section = view.build(replace(see(synthetic.make_run(5), accepted(5)), review=stats()))
+    assert section.lead == "90 answers by 2 people. 1 dispute is open."
+    page = render_index(see(synthetic.make_run(5), accepted(5)), [section, section])
+    assert "ada" not in page
+    rows = {str(row[0]): getattr(row[1], "text", "") for row in section.tables()[0].rows}
+    assert rows["Planted defects seen"] == "90.0 %"
+    assert rows["Agreement"] == "95.0 %"
+    assert rows["Time on a picture"] == "3.0 s"
+    assert rows["Missed defects"] == "1.7 %"
+    assert "hat" in (section.tables()[0].note or "")
+
+
+def test_a_queue_without_an_answer_is_told_as_such() -> None:
+    (view,) = (one for one in VIEWS if one.name == "reviewers")
+    empty = stats(missed=missed_share([]), seeds=share(0, 0), agreement=agreement([]), total=None, people=())
+    section = view.build(replace(see(synthetic.make_run(5), accepted(5)), review=empty))
+    assert section.lead.startswith("No answer yet.")
+    assert {getattr(row[1], "text", "") for row in section.tables()[0].rows} == {"none yet"}
+    assert "Nobody was asked" in str(view.build(see(synthetic.make_run(5), accepted(5))).blocks)

@@ -41,9 +41,9 @@ def _items(view: RunView) -> tuple[_Gap, ...]:
 
 
 def _missed(view: RunView) -> tuple[_Gap, ...]:
-    if view.counts.audited:
+    if view.missed.of:
         text = (
-            f"The bound of {words.percent(view.missed_upper)} holds if the {words.count(view.counts.audited)} audited "
+            f"The bound of {words.percent(view.missed_upper)} holds if the {words.count(view.missed.of)} audited "
             "images were drawn at random from the accepted ones and the people who looked made no mistakes."
         )
     elif view.counts.accepted:

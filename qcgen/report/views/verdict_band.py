@@ -76,10 +76,10 @@ def _tiles(view: RunView) -> tuple[Tile, ...]:
 
 
 def _missed(view: RunView) -> Tile:
-    counts = view.counts
-    if not counts.audited:
+    seen = view.missed
+    if not seen.of:
         return Tile("Missed defects", "not audited", "nobody looked at an accepted image")
-    text = f"{counts.audited_bad} of {words.several(counts.audited, 'audited image')} refused"
+    text = f"{seen.count} of {words.several(seen.of, 'audited image')} refused"
     return Tile("Missed defects", f"≤ {words.percent(view.missed_upper)}", f"{text}; 95 % upper bound")
 
 

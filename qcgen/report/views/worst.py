@@ -17,7 +17,7 @@ _MARKS = {
 
 class WorstImages:
     name: ClassVar[str] = "worst"
-    order: ClassVar[int] = 60
+    order: ClassVar[int] = 45
 
     def build(self, view: RunView) -> Section:
         title = "The most doubtful images"
