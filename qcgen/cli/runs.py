@@ -51,16 +51,16 @@ def sample(
     db: Db = DATABASE,
     json: Json = False,
 ) -> None:
-    """List the accepted pictures that people should look at, by the job's `qc.gate.sampling` (AQL 2.5 without one).
+    """List the accepted pictures that people should look at: those that `qcgen review` shows as audits.
 
-    Fill in `decision` (accept or reject), then: qcgen judge RUN --policy P --decisions CSV.
+    To use a spreadsheet, fill in `decision` (accept or reject), then: qcgen judge RUN --policy P --decisions CSV.
 
     Example: qcgen runs sample demo-apparel --to sample.csv
     """
     from qcgen.cli.wiring import find_run, opened
     from qcgen.core.errors import SpecError
     from qcgen.core.job import JobSpec
-    from qcgen.pipeline.batchgates import sample_of, survey
+    from qcgen.pipeline.batchgates import sample_of, survey_run
     from qcgen.pipeline.decisions import COLUMNS
     from qcgen.report.csvout import write_csv
 
@@ -68,10 +68,11 @@ def sample(
         raise SpecError(f"--to: must be a new file (got {to}). Cure: another name, so that no decision is lost.")
     with opened(db, create=False) as store:
         found = find_run(store, run)
-        gate = JobSpec.model_validate_json(found.spec_json).qc.gate
-        ids = sample_of(found.run_id, survey(store.rows(found.run_id)), gate)
+        job = JobSpec.model_validate_json(found.spec_json)
+        drawn = sample_of(found.run_id, survey_run(store, found.run_id), job.qc.gate, job.review)
+        ids = [one.image_id for one in drawn]
         wanted = set(ids)
-        rows = {row.image_id: row for row in store.rows(found.run_id) if row.image_id in wanted}
+        rows = {row.image_id: row for row in store.rows(found.run_id, every_attempt=True) if row.image_id in wanted}
     listed = [(one, "", "", "audit", rows[one].sku, rows[one].relpath) for one in ids]
     write_csv(to, (*COLUMNS, "sku", "relpath"), listed)
     text = f"{len(ids)} pictures to look at: {to}"

@@ -122,11 +122,17 @@ class QcSpec(Frozen):
 
 
 class ReviewSpec(Frozen):
-    """Shares and counts for the reviewers' sampling plan; recorded with the run."""
+    """Whom and what the reviewers' queue asks; recorded with the run.
 
-    audit_sample: int = Field(300, ge=0)
+    `audit_sample`: accepted pictures to look at; `auto` is 5 % of them, one of each product at least and 300 at most.
+    `double`: share that a second person looks at, beside all with a blocking finding; 0 is none at all. `seeds`: known
+    defects as a share of the queue. `rejected`: people look at what the checks rejected too.
+    """
+
+    audit_sample: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     double: float = Field(0.1, ge=0, le=1)
     seeds: float = Field(0.05, ge=0, le=1)
+    rejected: bool = False
 
 
 class RightsSpec(Frozen):

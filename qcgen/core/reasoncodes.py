@@ -7,6 +7,7 @@ VERSION = 1
 """Raised with every change of the list; decisions of another version are told apart by it."""
 NOTE_LENGTH = 2_000
 OTHER = "other"
+CRITICAL_WEIGHT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,19 @@ class ReasonCode:
         code: what is stored.
         name: what people read.
         definition: one sentence that says when it applies.
+        weight: what it costs to let such a picture out, beside the others: 1 to 3.
     """
 
     digit: int
     code: str
     name: str
     definition: str
+    weight: float = 1.0
+
+    @property
+    def critical(self) -> bool:
+        """Whether a customer would send the product back, or a third party complain."""
+        return self.weight >= CRITICAL_WEIGHT
 
 
 REASONS = (
@@ -32,24 +40,38 @@ REASONS = (
         2, "noise", "Noise or compression", "Grain, blocks, bands, seams or a grid lie over the picture at normal size."
     ),
     ReasonCode(
-        3, "colour", "Colour", "The whole picture has a cast, is too pale or too bright, or has burnt or black areas."
+        3,
+        "colour",
+        "Colour",
+        "The whole picture has a cast, is too pale or too bright, or has burnt or black areas.",
+        weight=2.0,
     ),
-    ReasonCode(4, "framing", "Crop or framing", "The product is cut off, off centre, too small or too large."),
-    ReasonCode(5, "background", "Background", "The background is not the plain, even one that was asked for."),
+    ReasonCode(
+        4, "framing", "Crop or framing", "The product is cut off, off centre, too small or too large.", weight=2.0
+    ),
+    ReasonCode(
+        5, "background", "Background", "The background is not the plain, even one that was asked for.", weight=2.0
+    ),
     ReasonCode(
         6,
         "part",
         "Malformed or missing part",
         "A part of the product is missing, doubled, bent or melted into another.",
+        weight=3.0,
     ),
     ReasonCode(
         7,
         "product",
         "Wrong product or attribute",
         "It is another product than the prompt names, or has another colour, pattern or cut.",
+        weight=3.0,
     ),
     ReasonCode(
-        8, "text", "Text or watermark", "Letters, a logo or a watermark are in the picture that nobody asked for."
+        8,
+        "text",
+        "Text or watermark",
+        "Letters, a logo or a watermark are in the picture that nobody asked for.",
+        weight=3.0,
     ),
     ReasonCode(9, OTHER, "Other", "Something else makes it unfit; the note says what."),
 )
@@ -99,6 +121,15 @@ _OF_CORRUPTION: Mapping[str, str] = {
 def code_of_finding(kind: str) -> str:
     """The code of a finding's kind (a detector's or a rule's name); `other` for one that the list does not know."""
     return _OF_FINDING.get(kind, OTHER)
+
+
+def weight_of(code: str) -> float:
+    """What it costs to let a picture of this code out; 1 for one that the list does not know."""
+    return CODES[code].weight if code in CODES else 1.0
+
+
+def is_critical(code: str) -> bool:
+    return code in CODES and CODES[code].critical
 
 
 def code_of_corruption(name: str) -> str:

@@ -1,15 +1,17 @@
 """Gates on a run's whole distribution: variety, drift, trend over nights, and the sample that people look at."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
 
-from qcgen.core.job import Alarm, GateSpec
+from qcgen.core.job import Alarm, GateSpec, ReviewSpec
+from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
-from qcgen.qc.acceptance import Plan, draw_sample, plan_for
+from qcgen.qc.acceptance import Drawn, Plan, draw_sample, plan_for
 from qcgen.qc.drift import BASELINE, LEVEL, mmd_p_value, pair, shifted_scores, trend, variety
 from qcgen.qc.embeddings import Embeddings
 from qcgen.qc.policy import Policy
@@ -24,6 +26,10 @@ FEWEST = 50
 MOST = 1000
 """Pictures that are compared; of more, this many are drawn."""
 
+MOST_AUDITED = 300
+AUDITED_SHARE = 0.05
+"""Of the accepted pictures, and at most MOST_AUDITED of them: what `review.audit_sample: auto` draws."""
+
 Decisions = Mapping[str, str]
 """`accept` or `reject` by image id."""
 
@@ -35,28 +41,57 @@ class Survey:
     Attributes:
         values: of each detector, over the pictures that may be delivered (not rejected, not failed).
         shown: ids of those pictures.
-        passed: ids of the accepted ones that no person has looked at first.
+        passed: the accepted ones with their strata, among which the sample is drawn: also those that people had
+            replaced since, and none that was made in place of another. A bad one that was found stays in the sample.
         decisions: what people said of pictures.
     """
 
     values: dict[str, list[float]] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
-    passed: list[str] = field(default_factory=list)
+    passed: dict[str, str] = field(default_factory=dict)
     decisions: dict[str, str] = field(default_factory=dict)
 
 
-def survey(rows: Iterable[Row], decisions: Decisions | None = None) -> Survey:
+def survey(
+    rows: Iterable[Row], decisions: Decisions | None = None, *, replacements: Mapping[str, str] | None = None
+) -> Survey:
+    """One pass over the standing rows, and those that were replaced.
+
+    Args:
+        decisions: of people, beside those stored; these win.
+        replacements: pictures made because a person asked for them, by the id of the one that was refused.
+    """
     found = Survey(decisions=dict(decisions or {}))
+    replaced = replacements or {}
+    asked_for = frozenset(replaced.values())
     for row in rows:
-        if row.decision is not None:
-            found.decisions.setdefault(row.image_id, row.decision)
-        if row.outcome is Outcome.ACCEPT:
-            found.passed.append(row.image_id)
-        if row.outcome in (Outcome.ACCEPT, Outcome.REVIEW):
-            found.shown.append(row.image_id)
-            for name, value in row.measures.items():
-                found.values.setdefault(name, []).append(value)
+        add_to_survey(found, row, replaced=replaced.keys(), asked_for=asked_for)
     return found
+
+
+def add_to_survey(found: Survey, row: Row, *, replaced: Set[str], asked_for: Set[str]) -> None:
+    """One row; `replaced` are the ids that people had replaced, `asked_for` those made in their place."""
+    if row.decision is not None:
+        found.decisions.setdefault(row.image_id, row.decision)
+    stays = row.current or row.image_id in replaced
+    if row.outcome is Outcome.ACCEPT and stays and row.image_id not in asked_for:
+        found.passed[row.image_id] = stratum_of(row)
+    if row.current and row.outcome in (Outcome.ACCEPT, Outcome.REVIEW):
+        found.shown.append(row.image_id)
+        for name, value in row.measures.items():
+            found.values.setdefault(name, []).append(value)
+
+
+def survey_run(store: Store, run_id: str, decisions: Decisions | None = None) -> Survey:
+    """The survey of a stored run."""
+    replacements = store.review.replacements(run_id)
+    rows = store.rows(run_id, every_attempt=bool(replacements))
+    return survey(rows, decisions, replacements=replacements)
+
+
+def stratum_of(row: Row) -> str:
+    """The group that samples are drawn in proportion to."""
+    return row.fields.get("product", "")
 
 
 def judge_batch(
@@ -66,6 +101,7 @@ def judge_batch(
     gate: GateSpec,
     history: Sequence[RunInfo],
     *,
+    review: ReviewSpec,
     own: Callable[[], Embeddings | None],
     reference: Callable[[], Embeddings | None],
 ) -> tuple[Finding, ...]:
@@ -73,6 +109,7 @@ def judge_batch(
 
     Args:
         history: earlier runs of the same job, newest first.
+        review: how many accepted pictures people look at.
         own, reference: embeddings of the run, and of pictures that are as they should be.
     """
     found: list[Finding] = []
@@ -83,17 +120,25 @@ def judge_batch(
     if gate.trend != "off":
         found.append(_trend(run, seen, policy, gate.trend, history))
     if gate.sampling is not None:
-        found.append(judge_sample(run.run_id, seen, _plan(gate, len(seen.passed))))
+        found.append(judge_sample(seen, sample_of(run.run_id, seen, gate, review), _plan(gate, len(seen.passed))))
     return tuple(found)
 
 
-def sample_of(run_id: str, seen: Survey, gate: GateSpec) -> list[str]:
-    """The accepted pictures that people should look at; the same ones whenever it is asked."""
-    return draw_sample(run_id, seen.passed, _plan(gate, len(seen.passed)).n)
+def sample_of(run_id: str, seen: Survey, gate: GateSpec, review: ReviewSpec) -> list[Drawn]:
+    """The accepted pictures that people should look at; the same ones whenever it is asked.
+
+    As many as `review.audit_sample` says, and no fewer than `qc.gate.sampling` needs, which uses the first of them.
+    """
+    lot = len(seen.passed)
+    share = max(math.ceil(AUDITED_SHARE * lot), len(set(seen.passed.values())))
+    wanted = min(MOST_AUDITED, share) if review.audit_sample == "auto" else review.audit_sample
+    least = None if gate.sampling is None else _plan(gate, lot).n
+    return draw_sample(run_id, seen.passed, min(lot, max(wanted, least or 0)), least=least)
 
 
-def judge_sample(run_id: str, seen: Survey, plan: Plan) -> Finding:
-    ids = draw_sample(run_id, seen.passed, plan.n)
+def judge_sample(seen: Survey, drawn: Sequence[Drawn], plan: Plan) -> Finding:
+    """The gate on the first `plan.n` of the drawn pictures."""
+    ids = [one.image_id for one in drawn[: plan.n]]
     said = [seen.decisions[one] for one in ids if one in seen.decisions]
     bad = said.count(Outcome.REJECT.value)
     evidence = {"n": str(len(ids)), "accept": str(plan.accept), "looked_at": str(len(said))}
@@ -103,7 +148,7 @@ def judge_sample(run_id: str, seen: Survey, plan: Plan) -> Finding:
         message = f"{head}; more than the {plan.accept} that the plan allows: the batch is not accepted."
         return Finding(SAMPLING, Severity.BLOCK, message, value, limit, evidence)
     if len(said) < len(ids):
-        message = f"{head}; {plan.accept} may be. Cure: qcgen runs sample, then qcgen judge --decisions."
+        message = f"{head}; {plan.accept} may be. Cure: qcgen review, then qcgen judge."
         return Finding(SAMPLING, Severity.INFO, message, value, None, evidence)
     return Finding(SAMPLING, Severity.INFO, f"{head}; {plan.accept} may be: accepted.", value, limit, evidence)
 

@@ -14,7 +14,7 @@ from qcgen.core.errors import BlockedError
 from qcgen.core.job import GateSpec, JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
-from qcgen.pipeline.batchgates import COLLAPSE, EMBEDDINGS, MOST, judge_batch, survey
+from qcgen.pipeline.batchgates import COLLAPSE, EMBEDDINGS, MOST, judge_batch, survey, survey_run
 from qcgen.pipeline.embeddings import embeddings_of
 from qcgen.qc.embeddings import Embeddings, concatenate, read_embeddings
 from qcgen.qc.policy import Policy
@@ -53,16 +53,17 @@ def judge_run(
     Args:
         decisions: `accept` or `reject` by image id, beside those stored.
     """
-    gate = JobSpec.model_validate_json(run.spec_json).qc.gate
+    job = JobSpec.model_validate_json(run.spec_json)
+    gate = job.qc.gate
     history = [past for past in store.runs() if past.name == run.name and past.run_id != run.run_id]
     encoder = run.environment.get(ENCODER_DIGEST)
     own = partial(embeddings_of, Path(run.out_dir), encoder)
     reference = partial(_reference, run, store, policy, history, encoder)
-    seen = survey(store.rows(run.run_id), decisions)
+    seen = survey_run(store, run.run_id, decisions)
     stale = [replace(one, severity=Severity.WARN) for one in stamp(policy.stale)]
     return (
         *judge_gates(count(store.rows(run.run_id)), gate, history),
-        *judge_batch(run, seen, policy, gate, history, own=own, reference=reference),
+        *judge_batch(run, seen, policy, gate, history, review=job.review, own=own, reference=reference),
         *stale,
     )
 

@@ -9,6 +9,7 @@ from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Measure, Outcome, Row, RunInfo, Score, Severity, Unscored, Verdict
 from qcgen.pipeline.gates import ENCODER_DIGEST, judge_run
+from qcgen.pipeline.reviewplan import plan_review
 from qcgen.qc.groups import size_text, with_size
 from qcgen.qc.judge import flag_p_value, judge
 from qcgen.qc.phash import find_duplicates
@@ -58,6 +59,7 @@ def rejudge(
             if row.image_id in repeated
         }
     store.rejudge(run.run_id, list(verdicts.items()), policy.sha256)
+    plan_review(run, store)
     return store.finish_run(
         run.run_id,
         status=run.status,

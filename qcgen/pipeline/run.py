@@ -44,6 +44,7 @@ from qcgen.pipeline.regenerate import make_again
 from qcgen.pipeline.rejudge import rejudge_duplicates, rejudge_queue
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
+from qcgen.pipeline.reviewplan import plan_review
 from qcgen.qc.groups import size_text, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
@@ -185,6 +186,8 @@ class _Runner:
             with self.clock.stage("duplicates"):
                 policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
                 rejudge_duplicates(self.run_info.run_id, self.store, policy)
+            with self.clock.stage("review"):
+                plan_review(base, self.store)
             finished = self._finish(base, "complete", (*judge_run(base, self.store, policy), *queue))
         except InterruptedRunError:
             self._finish(base, "interrupted", ())

@@ -4,7 +4,8 @@ Rows of ISO 2859-1, general inspection level II, single sampling, normal inspect
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scipy.special import bdtr
@@ -35,6 +36,38 @@ def plan_for(lot: int, aql: float) -> Plan:
     return Plan(min(n, lot), accept[AQLS.index(aql)])
 
 
-def draw_sample(seed: str, ids: Iterable[str], n: int) -> list[str]:
-    """The n ids that come first in an order that depends on the seed alone: drawn again, the sample is the same."""
-    return sorted(ids, key=lambda one: hashlib.sha256(f"{seed} {one}".encode()).digest())[:n]
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A drawn picture with its stratum and the probability with which it was drawn."""
+
+    image_id: str
+    stratum: str
+    inclusion_p: float
+
+
+def draw_sample(seed: str, strata: Mapping[str, str], n: int, *, least: int | None = None) -> list[Drawn]:
+    """At most n of the ids, in proportion to their strata and one of each at least; drawn again, they are the same.
+
+    Every beginning of the list is in proportion too, so that a smaller sample is the first part of a larger one. Within
+    a stratum the order depends on the seed and the ids alone. Where strata outnumber the smallest sample that will be
+    used, the strata are given up: a stratum without a picture would say nothing of itself.
+
+    Args:
+        strata: the stratum of each id.
+        least: the smallest part of the sample that will be used by itself; n unless given.
+    """
+    names = set(strata.values())
+    if len(names) > min(n, n if least is None else least):
+        strata, names = dict.fromkeys(strata, ""), {""}
+    ordered = sorted(strata, key=lambda one: hashlib.sha256(f"{seed} {one}".encode()).digest())
+    members: dict[str, list[str]] = {name: [] for name in sorted(names)}
+    for one in ordered:
+        members[strata[one]].append(one)
+    # Sainte-Lague's quotients: unlike shares that are rounded, they never take a seat away when n grows.
+    places = sorted(
+        (place > 0, -len(ids) / (2 * place + 1), name, place)
+        for name, ids in members.items()
+        for place in range(min(n, len(ids)))
+    )[:n]
+    taken = Counter(name for _, _, name, _ in places)
+    return [Drawn(members[name][place], name, taken[name] / len(members[name])) for _, _, name, place in places]

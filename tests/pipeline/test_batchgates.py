@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from qcgen.core.job import GateSpec, SamplingSpec
+from qcgen.core.job import GateSpec, ReviewSpec, SamplingSpec
 from qcgen.core.types import Finding, RunInfo, Severity
 from qcgen.pipeline.batchgates import COLLAPSE, DRIFT, EMBEDDINGS, SAMPLING, TREND, Survey, judge_batch
 from qcgen.qc.embeddings import Embeddings
@@ -39,9 +39,17 @@ def judge_all(
     decisions: dict[str, str] | None = None,
 ) -> dict[str, Finding]:
     ids = [f"b{i}" for i in range(200)]
-    seen = Survey({"blur": values or [i / 200 for i in range(200)]}, ids, ids[:passed], decisions or {})
+    lot = dict.fromkeys(ids[:passed], "dress")
+    seen = Survey({"blur": values or [i / 200 for i in range(200)]}, ids, lot, decisions or {})
     found = judge_batch(
-        RUN, seen, POLICY, gate or GateSpec(), history or [], own=lambda: own, reference=lambda: reference
+        RUN,
+        seen,
+        POLICY,
+        gate or GateSpec(),
+        history or [],
+        review=ReviewSpec(),
+        own=lambda: own,
+        reference=lambda: reference,
     )
     return {one.kind: one for one in found}
 
