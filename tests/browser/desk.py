@@ -19,6 +19,11 @@ from qcgen.review.sessions import Tickets
 from qcgen.store.sql import SqlStore
 from tests.browser.chromium import FLAGS, find_chromium
 
+# An empty page has no storage, and says so by an error.
+AT_ONCE = """
+if (location.protocol === "http:" && !localStorage.getItem("qcgen-settings"))
+  localStorage.setItem("qcgen-settings", '{"minimumMs": 0}');
+"""
 DESKTOP, PHONE = (1280, 800), (390, 844)
 
 
@@ -93,7 +98,7 @@ def window(
     )
     context.set_default_timeout(15_000)
     wrong: list[str] = []
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("weberror", lambda error: wrong.append(f"{error.error.message}\n{error.error.stack}"))
     try:
         yield context
         assert wrong == []
@@ -104,13 +109,21 @@ def window(
 def enter(context: BrowserContext, desk: Served, name: str = "ann", *, patient: bool = False) -> Page:
     """Log in by a link and wait for the first picture. Unless `patient`, an accept counts at once."""
     if not patient:
-        context.add_init_script(
-            "if (!localStorage.getItem('qcgen-settings')) localStorage.setItem('qcgen-settings', '{\"minimumMs\": 0}')"
-        )
+        context.add_init_script(AT_ONCE)
     page = context.new_page()
     page.goto(desk.link(name))
+    page.wait_for_url(f"{desk.address}/")
     wait_for_picture(page)
     return page
+
+
+def log_in(page: Page, desk: Served, name: str, password: str) -> None:
+    """By the form, which stands at every address for those who are not logged in."""
+    page.goto(desk.address)
+    page.fill("#name", name)
+    page.fill("#password", password)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body:not(.login)")
 
 
 def until(page: Page, expression: str, seconds: float = 15.0) -> None:

@@ -1,6 +1,7 @@
 """A reviewer's morning by keyboard, on a run of the embedded student."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -103,16 +104,19 @@ def test_a_whole_walk_needs_one_key_to_accept_and_two_to_reject(page: Page, desk
         ("accept", ""), ("reject", "blur"), ("accept", ""), ("regenerate", ""), ("skip", ""), ("reject", "product"),
     ]  # fmt: skip
     assert [one.answer.task_id for one in standing(desk.store)] == order
-    assert all(one.answer.blind and one.answer.dwell_ms > 0 for one in standing(desk.store))
-    expect(page.locator("#progress-text")).to_have_text("5 of 24")
+    assert all(one.answer.blind for one in standing(desk.store))
+    assert all(one.answer.dwell_ms > 0 for one in standing(desk.store))
+    total = sum(one.total for one in desk.store.review.progress(None))
+    expect(page.locator("#progress-text")).to_have_text(f"5 of {total}")
 
 
 def test_all_pictures_can_be_judged_without_a_mouse_until_the_desk_says_so(page: Page, desk: Served) -> None:
-    for _ in range(24):
+    pictures = {one.image_id for one in desk.store.review.tasks(None)}
+    for _ in pictures:
         press(page, "a")
-    expect(page.locator("#empty-title")).to_have_text("All done")
+    expect(page.locator("#empty-title")).to_have_text(re.compile("All done|Nothing is left for you"))
     settle(page)
-    assert len(standing(desk.store)) == 24
+    assert {one.image_id for one in standing(desk.store)} == pictures, "each picture once, seeds and audits with them"
 
 
 def test_undo_goes_back_step_by_step_also_after_a_reload(page: Page, desk: Served) -> None:
@@ -194,20 +198,20 @@ def test_zoom_stays_from_picture_to_picture_and_is_the_same_on_both_sides(page: 
     page.mouse.move(300, 300)
     press(page, "z")
     near = place("#pane img")
-    assert near[0] == pytest.approx(3 * fit[0])
+    assert near[0] == pytest.approx(3 * fit[0], rel=1e-4)
     press(page, "s")
     wait_for_picture(page)
-    assert place("#pane img") == pytest.approx(near)
+    assert place("#pane img") == pytest.approx(near, rel=1e-4)
     press(page, "v")
     until(page, "document.querySelector('#second img')?.naturalWidth > 0")
     size = page.evaluate("[...document.querySelectorAll('.pane')].map((pane) => [pane.clientWidth, pane.clientHeight])")
     large, small = place("#pane img"), place("#second img")
     fits = [min(width, height) / 128 for width, height in size]
-    assert large[0] / fits[0] == pytest.approx(small[0] / fits[1])
+    assert large[0] / fits[0] == pytest.approx(small[0] / fits[1], rel=1e-4)
     centres = [((side / 2 - at) / scale) for (side, _), (scale, at, _) in zip(size, (large, small), strict=True)]
     assert centres[0] == pytest.approx(centres[1], abs=0.5)
     press(page, "z")
-    assert place("#pane img")[0] == pytest.approx(fits[0])
+    assert place("#pane img")[0] == pytest.approx(fits[0], rel=1e-4)
 
 
 def test_flicker_map_and_pixels_can_be_switched_and_the_map_stays(page: Page) -> None:
