@@ -47,7 +47,7 @@ def calibrate(
 ) -> None:
     """Make a calibration file from accepted pictures: those of a run, or a folder's.
 
-    Of a run, those that people accepted are taken, or the policy's accepted ones if nobody has looked yet.
+    Of a run, those are taken that people accepted, and those that passed and nobody refused.
 
     Example: qcgen calibrate demo-apparel --profile apparel --group product --out calibrations/apparel.json
     """
@@ -102,13 +102,17 @@ def _of_run(name: str, policy: "Policy", *, db: str) -> _Accepted:
     with opened(db, create=False) as store:
         run = find_run(store, name)
         rows = [row for row in store.rows(run.run_id) if row.relpath is not None]
-    looked_at = [row for row in rows if row.decision == Outcome.ACCEPT]
-    taken = looked_at or [row for row in rows if row.outcome is Outcome.ACCEPT]
+    taken = [
+        row
+        for row in rows
+        if row.decision == Outcome.ACCEPT or (row.decision is None and row.outcome is Outcome.ACCEPT)
+    ]
+    looked_at = sum(row.decision is not None for row in taken)
     measures: list[tuple[Measure, ...]] = [
         tuple(Score(name, versions[name], value) for name, value in row.measures.items() if name in versions)
         for row in taken
     ]
-    by_whom = "accepted by people" if looked_at else "accepted by the policy, looked at by nobody"
+    by_whom = f"{looked_at} accepted by people, {len(taken) - looked_at} by the policy and refused by nobody"
     encoder = resolve_model(JobSpec.model_validate_json(run.spec_json).qc.clip.model).digest
     fields = [with_size(row.fields, row.width, row.height) for row in taken]
     told = f"run {run.run_id} of {run.name}, {by_whom}"

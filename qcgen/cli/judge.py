@@ -19,7 +19,9 @@ def judge(
     ] = None,
     decisions: Annotated[
         Path | None,
-        typer.Option("--decisions", metavar="CSV", help="Columns image_id, decision (accept, reject); for the gates."),
+        typer.Option(
+            "--decisions", metavar="CSV", help="For the gates, beside those stored: columns image_id, decision."
+        ),
     ] = None,
     allow_stale: AllowStale = False,
     db: Db = DATABASE,

@@ -16,8 +16,9 @@ def propose(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs whose pictures were decided on.")],
     profile: Profile,
     decisions: Annotated[
-        list[Path], typer.Option("--decisions", metavar="CSV", help="Columns image_id, decision, reason, sampled_as.")
-    ],
+        list[Path] | None,
+        typer.Option("--decisions", metavar="CSV", help="Beside those stored, before which they go."),
+    ] = None,
     by: Annotated[str, typer.Option("--by", metavar="FIELD", help="The field to cross-validate by.")] = "product",
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The proposal.")] = Path("proposal.json"),
     db: Db = DATABASE,
@@ -25,7 +26,7 @@ def propose(
 ) -> None:
     """Fit importances to decisions and predict what they would change; sets nothing.
 
-    Example: qcgen learn propose demo-apparel --profile apparel --decisions sample.csv
+    Example: qcgen learn propose demo-apparel --profile apparel
     """
     from qcgen.cli.wiring import find_run, opened, read_decisions
     from qcgen.pipeline.gates import ENCODER_DIGEST
@@ -35,7 +36,7 @@ def propose(
     from qcgen.qc.profile import find_profile, read_profile
 
     policy = load_policy(profile)
-    said = [one for path in decisions for one in read_decisions(path)]
+    said = [one for path in decisions or () for one in read_decisions(path)]
     seen = []
     encoder, model = policy.encoder_digest, policy.model_digest
     with opened(db, create=False) as store:

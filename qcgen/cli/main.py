@@ -10,6 +10,7 @@ from qcgen.cli import (
     bench,
     calibrate,
     db,
+    deliver,
     doctor,
     evaluate,
     judge,
@@ -19,11 +20,13 @@ from qcgen.cli import (
     plan,
     report,
     review,
+    reviews,
     run,
     runs,
     score,
     selfcheck,
     train,
+    users,
 )
 from qcgen.cli.errors import report_error
 
@@ -44,6 +47,9 @@ app.command()(judge.judge)
 app.add_typer(learn.app, name="learn")
 app.command()(report.report)
 app.command()(review.review)
+app.add_typer(reviews.app, name="reviews")
+app.add_typer(users.app, name="users")
+app.command()(deliver.export)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(db.app, name="db")

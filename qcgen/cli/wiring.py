@@ -96,6 +96,7 @@ def report_writer(store: Store, formats: Sequence[str]) -> Callable[[RunInfo], P
             formats=formats,
             every_attempt=store.rows(run.run_id, every_attempt=True),
             history=store.runs(),
+            decisions=store.review.decisions(run.run_id),
         )
 
     return write

@@ -1,12 +1,15 @@
 """What reviewers are asked and what they answer, and the store that keeps both. Decisions are appended."""
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from qcgen.core.errors import QcgenError
+from qcgen.core.errors import QcgenError, SpecError
 from qcgen.core.types import Produced, Row
+from qcgen.core.wording import show
 
 
 class Kind(StrEnum):
@@ -182,6 +185,20 @@ class Filter:
 
 
 EVERY = Filter()
+
+
+def check_name(name: str) -> None:
+    """Raises SpecError for a name that does not suit a person of the desk."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise SpecError(
+            f"NAME: must be 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first "
+            f"(got {show(name)}). Cure: another name."
+        )
+
+
+def alias_of(reviewer: str) -> str:
+    """What files call a person: the same in every run, and no name that travels with them."""
+    return "reviewer-" + hashlib.sha256(f"qcgen reviewer {reviewer}".encode()).hexdigest()[:8]
 
 
 class ReviewStore(Protocol):

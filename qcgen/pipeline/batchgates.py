@@ -120,7 +120,7 @@ def judge_batch(
     if gate.trend != "off":
         found.append(_trend(run, seen, policy, gate.trend, history))
     if gate.sampling is not None:
-        found.append(judge_sample(seen, sample_of(run.run_id, seen, gate, review), _plan(gate, len(seen.passed))))
+        found.append(judge_sample(seen, sample_of(run.run_id, seen, gate, review), plan_of(gate, len(seen.passed))))
     return tuple(found)
 
 
@@ -132,7 +132,7 @@ def sample_of(run_id: str, seen: Survey, gate: GateSpec, review: ReviewSpec) -> 
     lot = len(seen.passed)
     share = max(math.ceil(AUDITED_SHARE * lot), len(set(seen.passed.values())))
     wanted = min(MOST_AUDITED, share) if review.audit_sample == "auto" else review.audit_sample
-    least = None if gate.sampling is None else _plan(gate, lot).n
+    least = None if gate.sampling is None else plan_of(gate, lot).n
     return draw_sample(run_id, seen.passed, min(lot, max(wanted, least or 0)), least=least)
 
 
@@ -153,7 +153,7 @@ def judge_sample(seen: Survey, drawn: Sequence[Drawn], plan: Plan) -> Finding:
     return Finding(SAMPLING, Severity.INFO, f"{head}; {plan.accept} may be: accepted.", value, limit, evidence)
 
 
-def _plan(gate: GateSpec, lot: int) -> Plan:
+def plan_of(gate: GateSpec, lot: int) -> Plan:
     how = gate.sampling
     if how is None or how.n is None or how.accept is None:
         return plan_for(lot, (how.aql if how else None) or 2.5)

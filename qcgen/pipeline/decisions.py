@@ -8,6 +8,8 @@ from qcgen.core.wording import show
 
 COLUMNS = ("image_id", "decision", "reason", "sampled_as")
 SAMPLED_AS = ("", "flagged", "audit", "gold")
+_CHOICES = {"regenerate": "reject"}
+_KINDS = {"flagged": "flagged", "audit": "audit", "seed": "gold"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,9 @@ class Decision:
 
 
 def parse_decisions(name: str, columns: Mapping[str, Sequence[str]]) -> list[Decision]:
-    """Rows with a decision; those that are still empty are left out.
+    """Rows with a decision; those that are still empty, were skipped or no longer stand are left out.
+
+    Of a report's decisions.csv, `regenerate` counts as reject, and the column `kind` says what was sampled.
 
     Raises:
         SpecError: a column is missing, or a cell says something else; lists all.
@@ -37,8 +41,13 @@ def parse_decisions(name: str, columns: Mapping[str, Sequence[str]]) -> list[Dec
         raise SpecError(f"{name}: lacks the column {', '.join(lacking)}. Cure: columns {', '.join(COLUMNS)}.")
     n = len(columns["image_id"])
     empty = [""] * n
-    cells = zip(*(columns.get(one, empty) for one in COLUMNS), strict=True)
-    found = [Decision(*row) for row in cells if row[1]]
+    superseded, kinds = columns.get("superseded", empty), columns.get("kind", empty)
+    cells = zip(*(columns.get(one, empty) for one in COLUMNS), kinds, superseded, strict=True)
+    found = [
+        Decision(image_id, _CHOICES.get(said, said), reason, sampled_as or _KINDS.get(kind, ""))
+        for image_id, said, reason, sampled_as, kind, gone in cells
+        if said not in ("", "skip") and gone != "1"
+    ]
     problems = [
         f"{name} {one.image_id}: decision must be accept or reject (got {show(one.decision)}). Cure: one of these."
         for one in found

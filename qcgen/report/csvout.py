@@ -1,6 +1,7 @@
 """CSV that a spreadsheet opens without running anything: text that could start a formula is marked, numbers stay."""
 
 import csv
+import io
 import json
 import os
 import tempfile
@@ -11,7 +12,10 @@ from pathlib import Path
 from typing import TextIO
 
 from qcgen.core.errors import IntegrityError
+from qcgen.core.review import Decision
 from qcgen.core.types import Outcome, Row, RunInfo
+from qcgen.report import decisionsout
+from qcgen.report.decisionsout import DecisionRows
 from qcgen.report.protocol import Cell, Link, Mark, Number, Table
 from qcgen.report.tally import reasons_of
 
@@ -23,7 +27,6 @@ FLAG_COLUMNS = (
     "run_id", "image_id", "sku", "attempt", "current", "verdict", "kind", "severity", "message", "value", "threshold",
     "evidence",
 )  # fmt: skip
-DECISION_COLUMNS = ("run_id", "image_id", "sku", "attempt", "file_sha256", "verdict", "decision")
 
 _STARTS_FORMULA = frozenset("=+-@\t\r\n|%")
 _Value = str | int | float | None
@@ -50,14 +53,24 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[_Value
         writer.writerows([_cell(value) for value in row] for row in rows)
 
 
+def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[_Value]]) -> bytes:
+    """The same as a file's bytes, for a table that lies in memory anyway."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(_Lines(text))
+    writer.writerow([make_safe(column) for column in columns])
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8", "replace")
+
+
 class AttemptFiles:
     """images.csv, flags.csv and decisions.csv from one pass over every attempt.
 
     The detectors' columns are known only at the end, so rows wait in a spool file, not in memory.
     """
 
-    def __init__(self, run: RunInfo, folder: Path) -> None:
+    def __init__(self, run: RunInfo, folder: Path, decisions: Iterable[Decision] = ()) -> None:
         self.attempts = 0
+        self._decisions = DecisionRows(decisions)
         self._run = run
         self._folder = folder
 
@@ -66,23 +79,20 @@ class AttemptFiles:
         with (
             tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool,
             _replacing(self._folder / "flags.csv") as flag_file,
-            _replacing(self._folder / "decisions.csv") as decision_file,
         ):
             flags = csv.writer(_Lines(flag_file))
             flags.writerow(FLAG_COLUMNS)
-            decisions = csv.writer(_Lines(decision_file))
-            decisions.writerow(DECISION_COLUMNS)
             for row in _in_order(rows):
                 self.attempts += 1
                 names.update(row.measures, row.unscored)
                 spool.write(json.dumps([self._image(row), dict(row.measures)]) + "\n")
                 flags.writerows([_cell(value) for value in flag] for flag in self._flags(row))
-                if row.decision is not None:
-                    decisions.writerow([_cell(value) for value in self._decision(row)])
+                self._decisions.see(row)
             spool.seek(0)
             ordered = sorted(names)
             columns = (*IMAGE_COLUMNS, *(f"m_{name}" for name in ordered))
             write_csv(self._folder / "images.csv", columns, _join(spool, ordered))
+            write_csv(self._folder / "decisions.csv", decisionsout.COLUMNS, self._decisions.rows())
 
     def _image(self, row: Row) -> list[_Value]:
         run = self._run
@@ -108,9 +118,6 @@ class AttemptFiles:
         if not row.reasons:
             for kind, message in reasons_of(row).items():
                 yield [*start, kind, "block", message, None, None, None]
-
-    def _decision(self, row: Row) -> list[_Value]:
-        return [self._run.run_id, row.image_id, row.sku, row.attempt, row.file_sha256, str(_verdict(row)), row.decision]
 
 
 def write_table(path: Path, table: Table) -> None:

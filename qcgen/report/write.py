@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from qcgen.core.errors import SpecError
+from qcgen.core.review import Decision
 from qcgen.core.types import Row, RunInfo
 from qcgen.report.csvout import AttemptFiles, write_table
 from qcgen.report.grid import GridData
@@ -35,6 +36,7 @@ def write_report(
     formats: Collection[str],
     every_attempt: Iterable[Row],
     history: Sequence[RunInfo] = (),
+    decisions: Iterable[Decision] = (),
 ) -> Path:
     """Write (or replace) a run's report and return its `index.html`, `run.json` without the format html.
 
@@ -45,6 +47,7 @@ def write_report(
         formats: of `html` and `csv`; `run.json` and `SHA256SUMS` are always written.
         every_attempt: all attempts in item order, then attempt.
         history: other runs; those of the same job are drawn from the `run.json` of their reports.
+        decisions: what people answered, for decisions.csv.
 
     Raises:
         SpecError: `folder` holds something that is not a report.
@@ -55,7 +58,8 @@ def write_report(
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
     try:
         fresh.chmod(0o755)
-        _fill(run, rows, fresh, folder, images_root.absolute(), frozenset(formats), every_attempt, history)
+        files = AttemptFiles(run, fresh, decisions)
+        _fill(run, rows, fresh, folder, images_root.absolute(), frozenset(formats), every_attempt, files, history)
         _swap(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -70,6 +74,7 @@ def _fill(
     images_root: Path,
     formats: frozenset[str],
     every_attempt: Iterable[Row],
+    attempt_files: AttemptFiles,
     history: Sequence[RunInfo],
 ) -> None:
     images = Path(os.path.relpath(images_root, folder)).as_posix()
@@ -86,7 +91,6 @@ def _fill(
             grid.close(run, images)
     attempts = standing
     if "csv" in formats:
-        attempt_files = AttemptFiles(run, fresh)
         attempt_files.write(every_attempt)
         attempts = attempt_files.attempts
     worst = _show_worst(tally.worst(), fresh, pictures, images) if grid is not None else ()

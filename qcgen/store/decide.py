@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Row, func, insert, select
 
 from qcgen.core.errors import SpecError
+from qcgen.core.lastword import Word, disagree
 from qcgen.core.reasoncodes import reason_problems
 from qcgen.core.review import Answer, Choice, ConflictError, Decision, Kind, Role, State, Task, TaskDraft
 from qcgen.store import people, tasks
@@ -15,7 +16,7 @@ from qcgen.store.codec import sha256
 from qcgen.store.dialect import Dialect
 from qcgen.store.reviewschema import review_decision, review_regeneration
 from qcgen.store.runs import number_of
-from qcgen.store.standing import SAYS, STANDS, Word, decision_query, disagree, to_decision, words_of
+from qcgen.store.standing import SAYS, STANDS, decision_query, to_decision, words_of
 
 _d = review_decision.c
 _FOR_BULK = (Kind.FLAGGED, Kind.DOUBLE, Kind.DISPUTE)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Select, func, select, tuple_
 
+from qcgen.core.lastword import verdict_of
 from qcgen.core.types import Finding, Outcome, Row, Severity
 from qcgen.store.schema import attempt, finding, item, metric, metric_def, prompt, thumbnail, unscored, verdict
-from qcgen.store.standing import has_decisions, verdict_of, words_of
+from qcgen.store.standing import has_decisions, words_of
 
 PAGE = 2_000
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, exists, func, insert, select, update
 
 from qcgen.core.errors import IntegrityError
+from qcgen.core.lastword import Word, verdict_of
 from qcgen.core.review import Choice, Kind, Regeneration
 from qcgen.core.types import Produced
 from qcgen.store.dialect import Dialect
 from qcgen.store.reviewschema import review_decision, review_regeneration
 from qcgen.store.schema import attempt, item, shard
-from qcgen.store.standing import SAYS, Word, verdict_of, words_of
+from qcgen.store.standing import SAYS, words_of
 from qcgen.store.write import insert_extra, restand
 
 _PAGE = 500

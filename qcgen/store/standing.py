@@ -1,10 +1,10 @@
-"""Which answers stand, and what people together say of a picture."""
+"""Which answers stand, as conditions and rows."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, select
 
+from qcgen.core.lastword import Word
 from qcgen.core.review import Answer, Choice, Decision, Kind
 from qcgen.store.reviewschema import review_decision, review_task
 from qcgen.store.schema import run
@@ -15,36 +15,6 @@ STANDS: ColumnElement[bool] = review_decision.c.withdraws.is_(None) & NOT_WITHDR
 """An answer that its author has not taken back."""
 SAYS: ColumnElement[bool] = STANDS & (review_decision.c.choice != str(Choice.SKIP))
 """A standing answer that says something of the picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One standing answer, as far as it counts for the picture."""
-
-    reviewer: str
-    kind: Kind
-    choice: Choice
-    sha256: str
-    code: str = ""
-
-
-def verdict_of(words: Iterable[Word], sha256: str | None) -> str | None:
-    """`accept` or `reject`, None if nobody or not everybody agrees; what was said of another file counts for nothing.
-
-    The answer to a dispute stands over those that made it.
-    """
-    about = [one for one in words if one.sha256 == sha256]
-    settled = [one for one in about if one.kind is Kind.DISPUTE]
-    said = {one.choice is Choice.ACCEPT for one in settled or about}
-    if len(said) != 1:
-        return None
-    return "accept" if said.pop() else "reject"
-
-
-def disagree(words: Iterable[Word], sha256: str) -> bool:
-    """Whether two people's answers to the same file differ in what they mean for its delivery."""
-    about = [one for one in words if one.sha256 == sha256 and one.kind is not Kind.DISPUTE]
-    return len({one.choice is Choice.ACCEPT for one in about}) == 2
 
 
 def words_of(connection: Connection, run_seq: int, image_ids: Sequence[str]) -> dict[str, list[Word]]:

@@ -69,7 +69,9 @@ def test_the_promised_commands_exist() -> None:
         "doctor",
     }
     groups = {("runs", "list"), ("runs", "show"), ("models", "list"), ("models", "show"), ("models", "export")}
-    groups |= {("bench", "qc")}
+    groups |= {("bench", "qc"), ("export",)}
+    groups |= {("reviews", name) for name in ("export", "import", "stats")}
+    groups |= {("users", name) for name in ("add", "list", "disable", "password")}
     groups |= {("db", name) for name in ("upgrade", "check", "backup", "restore")}
     assert {(name,) for name in promised} | groups <= set(command_paths())
 

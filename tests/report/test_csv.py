@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qcgen.core.errors import IntegrityError
-from qcgen.core.types import Outcome
+from qcgen.core.review import Answer, Choice, Decision, Kind
+from qcgen.core.types import Outcome, Row
+from qcgen.pipeline.decisions import parse_decisions
 from qcgen.report.csvout import AttemptFiles, make_safe, write_csv
 from tests.report import synthetic
 
@@ -69,8 +72,47 @@ def test_same_run_gives_the_same_bytes_whatever_the_clock_says(tmp_path: Path) -
 def test_small_run_matches_the_golden_file(tmp_path: Path, file: str) -> None:
     made = synthetic.make_synthetic(12, seed=425, pictures=[b""], run_id="golden")
     decided = [replace(row, decision="accept" if row.outcome is Outcome.REVIEW else None) for row in made.everything]
-    AttemptFiles(made.run, tmp_path).write(decided)
+    AttemptFiles(made.run, tmp_path, decisions_on(decided)).write(decided)
     assert (tmp_path / file).read_text(encoding="utf-8") == (GOLDEN / file).read_text(encoding="utf-8")
+
+
+def decisions_on(rows: Sequence[Row]) -> list[Decision]:
+    """An answer to each decided row, the first taken back and given anew; and one to a seed, which no row knows."""
+    asked = [(row.image_id, row.file_sha256 or "", Kind.FLAGGED) for row in rows if row.decision is not None]
+    asked = [asked[0], *asked, ("5eed", "5" * 64, Kind.SEED)]
+    return [
+        Decision(
+            id=number,
+            run_id="golden",
+            image_id=image_id,
+            kind=kind,
+            stratum="dress",
+            inclusion_p=1.0,
+            reviewer="ada",
+            answer=Answer(
+                number, 1, sha256, Choice.ACCEPT, note='=HYPERLINK("x"), "größer"', dwell_ms=1200, ui="web 1"
+            ),
+            created_at=f"2026-11-23T08:00:{number:02d}.000+00:00",
+            withdrawn=number == 1,
+        )
+        for number, (image_id, sha256, kind) in enumerate(asked, start=1)
+    ]
+
+
+def test_the_answer_to_a_dispute_supersedes_those_that_made_it(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(3, pictures=[b""])
+    first, second = decisions_on([replace(row, decision="accept") for row in made.everything[:1]])[1:]
+    third = replace(first, id=3, kind=Kind.DISPUTE, reviewer="eve")
+    AttemptFiles(made.run, tmp_path, [first, replace(first, id=2, reviewer="bob"), third, second]).write(
+        made.everything
+    )
+    with (tmp_path / "decisions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["superseded"] for row in rows] == ["1", "1", "0", "0"]
+    assert len({row["reviewer"] for row in rows}) == 3
+    assert not any(name in row["reviewer"] for row in rows for name in ("ada", "bob", "eve"))
+    said = parse_decisions("decisions.csv", {name: [row[name] for row in rows] for name in rows[0]})
+    assert [(one.image_id, one.sampled_as) for one in said] == [(first.image_id, ""), ("5eed", "gold")]
 
 
 def test_rows_out_of_order_are_an_error_and_leave_no_file(tmp_path: Path) -> None:
