@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import demo, distill_step, engine, labels, planning, qc, reports, ring
+from benchmarks import demo, distill_step, engine, labels, planning, qc, reports, reviewdesk, ring
 
 RESULTS = Path(__file__).parent / "results"
 ALL: dict[str, Callable[[Path], None]] = {
@@ -17,6 +17,7 @@ ALL: dict[str, Callable[[Path], None]] = {
     "planning": planning.main,
     "qc": qc.main,
     "reports": reports.main,
+    "reviewdesk": reviewdesk.main,
     "ring": ring.main,
 }
 

@@ -28,7 +28,7 @@ DESK = Page(
     ("wire.js", "keys.js", "stage.js", "outbox.js", "help.js", "desk.js"),
 )
 GRID = Page("grid.html.j2", ("base.css", "grid.css", "help.css"), ("wire.js", "keys.js", "help.js", "grid.js"))
-STATISTICS = Page("statistics.html.j2", ("base.css", "statistics.css"), ("wire.js", "statistics.js"))
+STATISTICS = Page("statistics.html.j2", ("base.css", "statistics.css"), ("wire.js",))
 
 
 def show(page: Page, facts: Mapping[str, object], *, status: int = 200, escape: bool = True) -> Response:

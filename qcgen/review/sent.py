@@ -5,6 +5,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
+from qcgen.core.passwords import LONGEST
 from qcgen.core.reasoncodes import CODES, NOTE_LENGTH
 from qcgen.core.review import Choice
 from qcgen.review.problem import MALFORMED, RefusedError
@@ -41,7 +42,7 @@ class Login(Sent):
 
     ticket: str | None = Field(None, max_length=200)
     name: str | None = Field(None, max_length=200)
-    password: str | None = Field(None, max_length=1_000)
+    password: str | None = Field(None, max_length=LONGEST)
 
 
 class Next(Sent):

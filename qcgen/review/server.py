@@ -58,6 +58,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: ASGIApp, bound: socket.socket, *, started: Callable[[], None]) -> None:
     """Answer until Ctrl-C or SIGTERM; requests that have begun are finished."""
+    # uvicorn raises the signal once more when it has cleaned up.
+    with contextlib.suppress(KeyboardInterrupt):
+        make_server(app, started=started).run(sockets=[bound])
+
+
+def make_server(app: ASGIApp, *, started: Callable[[], None]) -> uvicorn.Server:
+    """One that is not running yet."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -74,10 +81,7 @@ def serve(app: ASGIApp, bound: socket.socket, *, started: Callable[[], None]) ->
         timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
     )
-    server = _Server(config, started)
-    # uvicorn raises the signal once more when it has cleaned up.
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[bound])
+    return _Server(config, started)
 
 
 class _Server(uvicorn.Server):

@@ -295,7 +295,7 @@ sheet.addEventListener("keydown", (event) => {
 });
 // The keys belong to the picture again, wherever the focus was before.
 const letGo = () => { if (document.activeElement instanceof HTMLElement) document.activeElement.blur(); };
-sheet.addEventListener("close", letGo);
+sheet.addEventListener("close", () => { if (!explaining) letGo(); });
 
 // ---- progress and pace ---------------------------------------------------------------------------------------------------------
 const times = [], FIVE = 300_000, HALF_HOUR = 1_800_000, PAUSE = 300_000;
