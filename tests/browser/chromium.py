@@ -1,10 +1,12 @@
 """A headless Chromium that stays off the network, and what tests ask of it."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
@@ -14,6 +16,15 @@ _FRAMES = "() => new Promise((done) => setTimeout(() => requestAnimationFrame(()
 def find_chromium() -> str | None:
     """The browser's path, None where it is missing."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def skip_without_chromium() -> None:
+    """Skips, loudly; on a machine that checks for others (`CI` is set) it fails instead: nobody reads skips there."""
+    if find_chromium() is None:
+        told = "chromium is missing: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
 
 
 @contextmanager

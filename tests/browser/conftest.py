@@ -1,4 +1,4 @@
-"""One browser for all tests of this folder; skipped, loudly, where Chromium is missing."""
+"""One browser for all tests of a file; skipped, loudly, where Chromium is missing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import find_chromium, open_browser
+from tests.browser.chromium import open_browser, skip_without_chromium
 from tests.browser.reportpages import write_pages
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    if find_chromium() is None:
-        pytest.skip("chromium is missing: apt-get install chromium")
+    """Closed before the next module: Playwright's event loop would stand in the way of others in this thread."""
+    skip_without_chromium()
     with open_browser() as opened:
         yield opened
 

@@ -1,6 +1,5 @@
 """A review desk that really serves, and a Chromium that looks at it."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -9,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.types import ASGIApp
 
 from qcgen.review.app import Setting, make_app
 from qcgen.review.server import hosts_of, listen, make_server
 from qcgen.review.sessions import Tickets
 from qcgen.store.sql import SqlStore
-from tests.browser.chromium import FLAGS, find_chromium
 
 # An empty page has no storage, and says so by an error.
 AT_ONCE = """
@@ -25,29 +22,6 @@ if (location.protocol === "http:" && !localStorage.getItem("qcgen-settings"))
   localStorage.setItem("qcgen-settings", '{"minimumMs": 0}');
 """
 DESKTOP, PHONE = (1280, 800), (390, 844)
-
-
-def skip_without_chromium() -> None:
-    """Skips, loudly; on a machine that checks for others (`CI` is set) it fails instead: nobody reads skips there."""
-    if find_chromium() is None:
-        told = "chromium and chromedriver are missing: apt-get install chromium chromium-driver"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-
-
-@contextmanager
-def open_chromium() -> Iterator[Browser]:
-    """Closed before the next module: Playwright's event loop would stand in the way of others in this thread."""
-    skip_without_chromium()
-    found = find_chromium()
-    assert found is not None
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=list(FLAGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @dataclass(frozen=True, slots=True)

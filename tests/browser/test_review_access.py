@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from qcgen.store.sql import SqlStore
-from tests.browser.desk import DESKTOP, PHONE, Served, enter, open_chromium, serving_desk, window
+from tests.browser.desk import DESKTOP, PHONE, Served, enter, serving_desk, window
 from tests.review.making import make_store
 
 LOOKS = [(DESKTOP, False), (DESKTOP, True), (PHONE, False), (PHONE, True)]
@@ -17,9 +17,8 @@ NAMES = ["desktop-light", "desktop-dark", "phone-light", "phone-dark"]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_chromium() as opened:
-        yield opened
+def browser(chromium: Browser) -> Browser:
+    return chromium
 
 
 @pytest.fixture(scope="module")

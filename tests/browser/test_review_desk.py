@@ -15,16 +15,15 @@ from qcgen.core.reasoncodes import code_of_finding
 from qcgen.core.review import Answer, Choice, Decision, Kind, Role, TaskDraft
 from qcgen.core.types import Outcome
 from qcgen.store.sql import SqlStore, open_store
+from tests.browser.chromium import skip_without_chromium
 from tests.browser.desk import (
     PHONE,
     Served,
     enter,
-    open_chromium,
     press,
     serving_desk,
     settle,
     shown_task,
-    skip_without_chromium,
     until,
     wait_for_picture,
     window,
@@ -32,9 +31,8 @@ from tests.browser.desk import (
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_chromium() as opened:
-        yield opened
+def browser(chromium: Browser) -> Browser:
+    return chromium
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Two hundred payloads in every text that the desk shows: none runs, and none would even without escaping."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from qcgen.store.sql import SqlStore, open_store
 from tests.browser.desk import (
     enter,
     log_in,
-    open_chromium,
     serving,
     serving_desk,
     shown_task,
@@ -29,7 +27,7 @@ from tests.browser.desk import (
     wait_for_picture,
     window,
 )
-from tests.browser.payloads import PAYLOADS
+from tests.browser.deskpayloads import payloads
 from tests.review.making import RUN as RUN_ID
 from tests.review.making import draw, write_picture
 from tests.store.build import produced, run_info, shards
@@ -39,14 +37,13 @@ BY_ID = "window.qcgen.byId"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_chromium() as opened:
-        yield opened
+def browser(chromium: Browser) -> Browser:
+    return chromium
 
 
 def hostile_store(root: Path) -> SqlStore:
     """One flagged picture for each payload, which stands in its sku, prompt, fields, finding and stratum."""
-    out, texts = root / "out", PAYLOADS
+    out, texts = root / "out", payloads()
     digest = write_picture(out, "images/one.png", draw(1))
     made = []
     for index, bad in enumerate(texts):
@@ -69,7 +66,7 @@ def hostile_store(root: Path) -> SqlStore:
 
 def add_disputes(store: SqlStore) -> None:
     """Two people with payloads for names answer differently, with payloads in their notes."""
-    texts = PAYLOADS
+    texts = payloads()
     flagged = store.review.tasks(None, only=Filter(kind=Kind.FLAGGED), limit=len(texts))
     doubles = [
         TaskDraft(one.image_id, Kind.DOUBLE, one.stratum, 1.0, 1.0, one.code, one.relpath, one.file_sha256)
@@ -101,7 +98,7 @@ def inert(page: Page) -> bool:
 
 
 def test_two_hundred_payloads_are_two_hundred() -> None:
-    assert len(set(PAYLOADS)) >= 200
+    assert len(set(payloads())) >= 200
 
 
 def test_no_payload_runs_on_the_desk_or_in_the_grid(browser: Browser, tmp_path: Path) -> None:
@@ -114,14 +111,14 @@ def test_no_payload_runs_on_the_desk_or_in_the_grid(browser: Browser, tmp_path: 
         page.reload()
         wait_for_picture(page)
         seen = set()
-        for _ in PAYLOADS:
+        for _ in payloads():
             seen.add(page.locator("#prompt").text_content())
             before = shown_task(page)
             page.keyboard.press("a")
             until(page, f"!{BY_ID}('empty').hidden || !document.querySelector('#pane img').src.includes('/{before}/')")
             if page.locator("#empty").is_hidden():
                 wait_for_picture(page)
-        assert seen == set(PAYLOADS)
+        assert seen == set(payloads())
         assert hits(page) == 0
         assert inert(page)
         store.review.undo("ann", run_id=None)
@@ -135,7 +132,7 @@ def test_no_payload_runs_on_the_desk_or_in_the_grid(browser: Browser, tmp_path: 
 
 
 def test_no_payload_in_names_and_notes_runs_in_disputes_and_statistics(browser: Browser, tmp_path: Path) -> None:
-    store, texts = hostile_store(tmp_path), PAYLOADS
+    store, texts = hostile_store(tmp_path), payloads()
     add_disputes(store)
     with serving_desk(store, local=None) as desk, window(browser) as context:
         page = context.new_page()
@@ -194,5 +191,5 @@ def raw(template: pages.Page) -> Response:
         "<body>{% for bad in texts %}<div>{{ bad }}</div>{% endfor %}"
     )
     made = Environment(loader=DictLoader({"raw.html.j2": source}), autoescape=False)
-    html = made.get_template("raw.html.j2").render(styles=styles, scripts=scripts, texts=PAYLOADS)
+    html = made.get_template("raw.html.j2").render(styles=styles, scripts=scripts, texts=payloads())
     return HTMLResponse(html, headers={"content-security-policy": pages.policy(styles, scripts)})
