@@ -17,6 +17,7 @@ from qcgen.cli import (
     models,
     pilot,
     plan,
+    references,
     report,
     run,
     runs,
@@ -39,6 +40,7 @@ app.command()(run.run)
 app.command()(plan.plan)
 app.command()(score.score)
 app.command()(calibrate.calibrate)
+app.command()(references.references)
 app.command()(judge.judge)
 app.add_typer(learn.app, name="learn")
 app.command()(report.report)
