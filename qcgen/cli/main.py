@@ -18,6 +18,7 @@ from qcgen.cli import (
     models,
     pilot,
     plan,
+    references,
     report,
     review,
     reviews,
@@ -43,6 +44,7 @@ app.command()(run.run)
 app.command()(plan.plan)
 app.command()(score.score)
 app.command()(calibrate.calibrate)
+app.command()(references.references)
 app.command()(judge.judge)
 app.add_typer(learn.app, name="learn")
 app.add_typer(report.app, name="report")

@@ -89,7 +89,8 @@ def score_paths(
         raise SpecError(f"no pictures in {given}. Cure: name a folder that holds {', '.join(sorted(ENDINGS))}.")
     subjects = describe(found.pictures, columns)
     prepare_torch()
-    asked = columns is not None or policy.settings.unwanted
+    references = policy.settings.references
+    asked = columns is not None or policy.settings.unwanted or (references and references.encoder)
     encoder = open_encoder(clip, device=pick_device(device)) if asked else None
     policy = policy.fit(encoder_digest=None if encoder is None else encoder.digest)
     vocabulary = {name: tuple(dict.fromkeys(cells)) for name, cells in (columns or {}).items()}

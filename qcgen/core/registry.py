@@ -32,7 +32,7 @@ def scan(package: str, protocol_attr: str = "name") -> dict[str, type]:
         if info.name.startswith("_"):
             continue
         module = importlib.import_module(f"{package}.{info.name}")
-        classes = _plugins(module, protocol_attr)
+        classes = plugins_of(module, protocol_attr)
         if not classes:
             cure = f"Define a public class with a text `{protocol_attr}`, or move the file."
             problems.append(f"{module.__file__}: registers nothing. {cure}")
@@ -46,7 +46,8 @@ def scan(package: str, protocol_attr: str = "name") -> dict[str, type]:
     return dict(sorted(found.items()))
 
 
-def _plugins(module: ModuleType, protocol_attr: str) -> list[tuple[str, type]]:
+def plugins_of(module: ModuleType, protocol_attr: str) -> list[tuple[str, type]]:
+    """Public classes that a module defines itself and that carry a text `protocol_attr`, with that text."""
     classes = [value for key, value in vars(module).items() if inspect.isclass(value) and not key.startswith("_")]
     own = [plugin for plugin in classes if plugin.__module__ == module.__name__]
     return [(name, plugin) for plugin in own if isinstance(name := plugin.__dict__.get(protocol_attr), str)]

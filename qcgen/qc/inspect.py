@@ -9,9 +9,10 @@ from torch import Tensor
 from qcgen.core.types import Measure, Score, Unscored
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.qc.embeddings import read_embeddings
+from qcgen.qc.guard import score_guarded
 from qcgen.qc.policy import Policy
-from qcgen.qc.protocol import Batch, Scores, TileLines
-from qcgen.qc.registry import find_detectors
+from qcgen.qc.protocol import Batch, Detector, Scores, TileLines
+from qcgen.qc.registry import detector_plugins, find_detectors
 
 _TEXTS_KEPT = 4096
 
@@ -65,10 +66,13 @@ class Inspector:
         )
         with torch.inference_mode():
             columns = [
-                _measures(detector.name, detector.version, detector.score(batch)) for detector in self._detectors
+                _measures(detector.name, detector.version, self._score(detector, batch)) for detector in self._detectors
             ]
             embeddings = batch.clip
         return list(zip(*columns, strict=True)), embeddings
+
+    def _score(self, detector: Detector, batch: Batch) -> Scores:
+        return score_guarded(detector, batch) if detector.name in detector_plugins() else detector.score(batch)
 
 
 def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Tensor | None:

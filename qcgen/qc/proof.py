@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qcgen.core.errors import SpecError
 from qcgen.core.qcbenchresult import Standing
+from qcgen.qc.plugins import user_tables
+from qcgen.qc.registry import detector_plugins
 
 
 class Proof(BaseModel):
@@ -33,17 +35,30 @@ class Proof(BaseModel):
 
 
 def folder() -> Path:
+    """The tables of the detectors that come with the package."""
     return Path(str(files("qcgen.qc"))) / "tables"
+
+
+def places(name: str) -> tuple[Path, ...]:
+    """Folders where a detector's table may be, the one that is written first. A plug-in's is never the package's."""
+    plugin = detector_plugins().get(name)
+    if plugin is None:
+        return (folder(),)
+    return (plugin.tables,) if plugin.owned else (user_tables(), plugin.tables)
 
 
 def read_proof(name: str, *, at: Path | None = None) -> Proof | None:
     """A detector's table, None where there is none.
 
+    Args:
+        at: the folder; by default the first of the detector's `places` that has one.
+
     Raises:
         SpecError: the file is something else.
     """
-    path = (at or folder()) / f"{name}.json"
-    if not path.is_file():
+    paths = [place / f"{name}.json" for place in ((at,) if at is not None else places(name))]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
         return None
     try:
         return Proof.model_validate_json(path.read_bytes())
@@ -61,10 +76,10 @@ def write_proofs(
     Args:
         domains: those measured now.
     """
-    place = at or folder()
-    place.mkdir(parents=True, exist_ok=True)
     written = []
     for name, one in standings.items():
+        place = at or places(name)[0]
+        place.mkdir(parents=True, exist_ok=True)
         before = read_proof(name, at=place)
         same = before if before is not None and before.version == one.version else None
         passed = _others(same.passed, domains) | dict(one.passed) if same else dict(one.passed)

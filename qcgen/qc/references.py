@@ -1,6 +1,7 @@
 """Reference pictures as hashes and embeddings in one small file, and the nearest of them to a picture."""
 
 import hashlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -82,10 +83,12 @@ def read_references(path: Path) -> References:
             f"{path}: the profile's references are missing. Cure: qcgen references SET|DIR --to {path.name}"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = path.read_bytes()
+        # Of a torn file, numpy would leave the handle open.
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             columns = {name: file[name] for name in file.files}
-        return _check(columns, hashlib.sha256(path.read_bytes()).hexdigest())
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        return _check(columns, hashlib.sha256(content).hexdigest())
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, BadZipFile) as error:
         raise IntegrityError(
             f"{path}: is no whole file of references ({error}). Cure: qcgen references SET|DIR --to {path.name}"
         ) from error

@@ -5,6 +5,8 @@ from typing import Literal
 
 from qcgen.core.qcbenchresult import Domain
 
+from qcgen.qc.registry import find_corruptions
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -76,5 +78,7 @@ PEOPLE_AUROC, PEOPLE_RECALL = 0.85, 0.80
 
 
 def target_of(corruption: str) -> Target | None:
-    """The target that a corruption shows, None where there is none."""
-    return next((target for target in TARGETS if corruption in target.corruptions), None)
+    """The target that a corruption shows, None where there is none; a plug-in's corruption carries its own."""
+    known = next((target for target in TARGETS if corruption in target.corruptions), None)
+    own = getattr(find_corruptions().get(corruption), "target", None)
+    return own if known is None and isinstance(own, Target) else known

@@ -72,6 +72,8 @@ def test_values_are_in_range_and_most_pictures_have_one(name: str, detector: Det
     scores = detector.score(_batch(_pictures(), encoder))
     _check(scores, detector, 6)
     assert detector.name == name
+    if set(scores.reasons) == {"not_installed"}:
+        pytest.skip(f"NOT TESTED: {name} needs a package that is not installed (pyproject.toml, optional-dependencies)")
     assert sum(reason is None for reason in scores.reasons) >= 4
 
 

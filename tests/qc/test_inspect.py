@@ -67,7 +67,7 @@ def test_each_text_is_encoded_once() -> None:
 def test_without_an_encoder_clip_scores_are_missing_and_not_zero() -> None:
     inspector = Inspector(build_policy(_PROFILE, None, sha256=""), None, {})
     (row, _) = inspector.measure(_images(), ["", ""], [{}, {}])
-    assert row[1:] == (Unscored("clip_similarity", 1, "no_encoder"), Unscored("garment_rank", 1, "no_encoder"))
+    assert row[1:] == (Unscored("clip_similarity", 2, "no_encoder"), Unscored("garment_rank", 1, "no_encoder"))
 
 
 def test_the_profiles_ground_reaches_the_detector() -> None:

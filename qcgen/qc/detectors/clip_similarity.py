@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+import torch
+
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, unscored
 
@@ -14,7 +16,7 @@ class ClipSimilarity:
     """
 
     name: ClassVar[str] = "clip_similarity"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "cosine"
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     higher_is_better: ClassVar[bool] = True
@@ -28,4 +30,5 @@ class ClipSimilarity:
         unique = list(dict.fromkeys(batch.prompts))
         place = [unique.index(prompt) for prompt in batch.prompts]
         texts = batch.encoder.encode_texts(unique).to(batch.clip.device)[place]
-        return scored((batch.clip.double() * texts.double()).sum(1), self.range)
+        unasked = torch.tensor([not prompt.strip() for prompt in batch.prompts])
+        return scored((batch.clip.double() * texts.double()).sum(1), self.range, no_prompt=unasked)
