@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qcgen.core.qcbenchresult import Domain
-
 from qcgen.qc.registry import find_corruptions
 
 
