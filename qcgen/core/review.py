@@ -277,6 +277,10 @@ class ReviewStore(Protocol):
         """Pictures that were made because a person asked for them, by the id of the one that was refused."""
         ...
 
+    def decisions_on(self, run_id: str, image_id: str) -> Sequence[Decision]:
+        """Those on one picture, also the withdrawn, in the order in which they were made."""
+        ...
+
     def progress(self, run_id: str | None) -> Sequence[Progress]: ...
 
     def add_user(self, user: User) -> None:

@@ -66,7 +66,8 @@ class Work:
         """Of a dispute, what the two before said; told only now that the third has answered."""
         if task.kind is not Kind.DISPUTE:
             return {}
-        said = [_told(one) for one in self.desk.reviews.decisions(task.run_id) if _is_party(one, task)]
+        on_it = self.desk.reviews.decisions_on(task.run_id, task.image_id)
+        said = [_told(one) for one in on_it if _is_party(one, task)]
         return {"earlier": said}
 
     def _undo(self, visitor: Visitor) -> Json:
@@ -84,8 +85,7 @@ class Work:
 
 
 def _is_party(one: Decision, task: Task) -> bool:
-    same = one.image_id == task.image_id and one.answer.task_id != task.id
-    return same and not one.withdrawn and one.answer.choice is not Choice.SKIP
+    return one.answer.task_id != task.id and not one.withdrawn and one.answer.choice is not Choice.SKIP
 
 
 def _told(one: Decision) -> Json:

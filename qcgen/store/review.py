@@ -110,6 +110,14 @@ class SqlReviewStore:
         with self._database.read() as connection:
             return regenerate.replacements(connection, number_of(connection, run_id))
 
+    def decisions_on(self, run_id: str, image_id: str) -> Sequence[Decision]:
+        with self._database.read() as connection:
+            place = (review_decision.c.run_seq == number_of(connection, run_id)) & (
+                review_decision.c.image_id == image_id
+            )
+            rows = connection.execute(decision_query().where(place).order_by(review_decision.c.id)).all()
+        return [to_decision(row) for row in rows]
+
     def progress(self, run_id: str | None) -> Sequence[Progress]:
         with self._database.read() as connection:
             return tasks.progress(connection, None if run_id is None else number_of(connection, run_id))
