@@ -138,7 +138,10 @@ def _slices(
         for value in sorted(set(given.tolist())):
             inside = given == value
             if inside.sum() >= _FEWEST_SLICED:
-                cells = [difference(name, a[inside], b[inside], sign=sign) for name, (a, b, sign) in columns.items()]
+                cells = [
+                    difference(name, a[inside], b[inside], sign=sign, bootstrapped=False)
+                    for name, (a, b, sign) in columns.items()
+                ]
                 rows.append((field, value, int(inside.sum()), cells))
     known = iter(correct([cell for cell in chain.from_iterable(row[3] for row in rows) if cell is not None]))
     judged = tuple(

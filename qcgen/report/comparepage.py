@@ -259,8 +259,8 @@ def _how() -> Section:
         ),
         (
             "Intervals",
-            f"Percentile bootstrap of the mean with {RESAMPLES:,} resamples up to {BOOTSTRAPPED:,} pairs, Student's "
-            "beyond.",
+            f"Percentile bootstrap of the mean with {RESAMPLES:,} resamples up to {BOOTSTRAPPED:,} pairs; Student's "
+            "beyond, and in the slices.",
         ),
         (
             "Many tests",

@@ -60,8 +60,8 @@ class Difference:
         return self.up if self.sign < 0 else self.down
 
 
-def difference(name: str, one: Values, other: Values, *, sign: int) -> Difference | None:
-    """Of pairs that both have a value; None with fewer than two."""
+def difference(name: str, one: Values, other: Values, *, sign: int, bootstrapped: bool = True) -> Difference | None:
+    """Of pairs that both have a value; None with fewer than two. `bootstrapped`: else Student's interval."""
     both = np.isfinite(one) & np.isfinite(other)
     one, other = one[both], other[both]
     if len(one) < 2:
@@ -70,7 +70,7 @@ def difference(name: str, one: Values, other: Values, *, sign: int) -> Differenc
     spread = float(one.std(ddof=1))
     # Rounding noise in pictures that did not change is no difference.
     still = np.abs(gaps) <= max(TIE * spread, 1e-12 * float(np.abs(one).max(initial=0.0)))
-    low, high = mean_interval(gaps)
+    low, high = mean_interval(gaps, bootstrapped=bootstrapped)
     return Difference(
         name=name,
         sign=sign,
@@ -95,12 +95,12 @@ def correct(found: Sequence[Difference]) -> tuple[Difference, ...]:
     return tuple(replace(one, q=float(q)) for one, q in zip(found, values, strict=True))
 
 
-def mean_interval(gaps: Values) -> tuple[float, float]:
+def mean_interval(gaps: Values, *, bootstrapped: bool = True) -> tuple[float, float]:
     """95 % interval of a mean."""
     middle = float(gaps.mean())
     if _constant(gaps):
         return middle, middle
-    if len(gaps) > BOOTSTRAPPED:
+    if len(gaps) > BOOTSTRAPPED or not bootstrapped:
         reach = float(t.ppf(0.975, len(gaps) - 1)) * float(gaps.std(ddof=1)) / len(gaps) ** 0.5
         return middle - reach, middle + reach
     drawn = bootstrap(

@@ -1,8 +1,10 @@
 """Runs, shards, leases: what the pipeline asks of the store, on both databases."""
 
 import threading
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.core.store import Store
@@ -175,3 +177,14 @@ def _lease(store: SqlStore, *, seconds: float = 60) -> tuple[Shard, int]:
     leased = store.lease("run-1", "me", seconds=seconds)
     assert leased is not None
     return leased
+
+
+def test_naming_a_report_changes_nothing_else_and_stands_in_the_chain(store: SqlStore) -> None:
+    store.start_run(run_info(), shards(8, 4))
+    before = store.finish_run("run-1", status="complete", seconds=1.0, seconds_by_stage={}, gates=(), report=None)
+    after = store.keep_report("run-1", "reports/run-1/index.html", "e" * 64)
+    assert after == replace(before, report="reports/run-1/index.html")
+    assert store.chain_problems() == []
+    with store.database.read() as connection:
+        body = connection.execute(text("select body from audit_event order by seq desc limit 1")).scalar_one()
+    assert "e" * 64 in body
