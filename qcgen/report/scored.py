@@ -127,7 +127,8 @@ def _judged(files: Sequence[ScoredFile]) -> Iterator[Table]:
 
 
 def _told(reason: Finding) -> str:
-    facts = ", ".join(f"{name} {text}" for name, text in reason.evidence.items() if name != "p")
+    new = {name: text for name, text in reason.evidence.items() if name != "p" and text not in reason.message}
+    facts = ", ".join(f"{name} {text}" for name, text in new.items())
     return f"{reason.message} ({facts})" if facts else reason.message
 
 
