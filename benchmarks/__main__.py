@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import demo, distill_step, engine, planning, qc, report_open, ring
+from benchmarks import demo, distill_step, engine, planning, qc, report_open, reviewstore, ring
 
 RESULTS = Path(__file__).parent / "results"
 ALL: dict[str, Callable[[Path], None]] = {
@@ -16,6 +16,7 @@ ALL: dict[str, Callable[[Path], None]] = {
     "planning": planning.main,
     "qc": qc.main,
     "report_open": report_open.main,
+    "reviewstore": reviewstore.main,
     "ring": ring.main,
 }
 
