@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import demo, distill_step, engine, labels, planning, qc, reports, reviewdesk, ring
+from benchmarks import demo, distill_step, engine, labels, planning, qc, reports, reviewdesk, reviewstore, ring
 
 RESULTS = Path(__file__).parent / "results"
 ALL: dict[str, Callable[[Path], None]] = {
@@ -18,6 +18,7 @@ ALL: dict[str, Callable[[Path], None]] = {
     "qc": qc.main,
     "reports": reports.main,
     "reviewdesk": reviewdesk.main,
+    "reviewstore": reviewstore.main,
     "ring": ring.main,
 }
 
