@@ -1,10 +1,12 @@
 """A headless Chromium that stays off the network, and what tests ask of it."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.remote.webdriver import WebDriver
 
@@ -19,6 +21,15 @@ def find_chromium() -> tuple[str, str] | None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     return (browser, driver) if browser and driver else None
+
+
+def skip_without_chromium() -> None:
+    """Skips, loudly; on a machine that checks for others (`CI` is set) it fails instead: nobody reads skips there."""
+    if find_chromium() is None:
+        told = "chromium and chromedriver are missing: apt-get install chromium chromium-driver"
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
 
 
 @contextmanager

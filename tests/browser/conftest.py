@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from tests.browser.chromium import find_chromium, open_browser
+from tests.browser.chromium import open_browser, skip_without_chromium
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[webdriver.Chrome]:
-    if find_chromium() is None:
-        pytest.skip("chromium and chromedriver are missing: apt-get install chromium chromium-driver")
+    skip_without_chromium()
     with open_browser() as opened:
         yield opened
 

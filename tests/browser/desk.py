@@ -1,15 +1,12 @@
 """A review desk that really serves, and a Chromium that looks at it."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from starlette.types import ASGIApp
 
@@ -17,7 +14,7 @@ from qcgen.review.app import Setting, make_app
 from qcgen.review.server import hosts_of, listen, make_server
 from qcgen.review.sessions import Tickets
 from qcgen.store.sql import SqlStore
-from tests.browser.chromium import FLAGS, find_chromium
+from tests.browser.chromium import FLAGS, find_chromium, skip_without_chromium
 
 # An empty page has no storage, and says so by an error.
 AT_ONCE = """
@@ -25,15 +22,6 @@ if (location.protocol === "http:" && !localStorage.getItem("qcgen-settings"))
   localStorage.setItem("qcgen-settings", '{"minimumMs": 0}');
 """
 DESKTOP, PHONE = (1280, 800), (390, 844)
-
-
-def skip_without_chromium() -> None:
-    """Skips, loudly; on a machine that checks for others (`CI` is set) it fails instead: nobody reads skips there."""
-    if find_chromium() is None:
-        told = "chromium and chromedriver are missing: apt-get install chromium chromium-driver"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
 
 
 @contextmanager
@@ -160,9 +148,3 @@ def settle(page: Page) -> None:
     """Wait until the server has every answer."""
     until(page, "window.qcgen.outbox.count() === 0")
     page.wait_for_load_state("networkidle")
-
-
-def small_desk(folder: Path, **more: Any) -> SqlStore:
-    from tests.review.making import make_store
-
-    return make_store(folder, **more)

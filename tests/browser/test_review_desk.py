@@ -15,6 +15,7 @@ from qcgen.core.reasoncodes import code_of_finding
 from qcgen.core.review import Answer, Choice, Decision, Kind, Role, TaskDraft
 from qcgen.core.types import Outcome
 from qcgen.store.sql import SqlStore, open_store
+from tests.browser.chromium import skip_without_chromium
 from tests.browser.desk import (
     PHONE,
     Served,
@@ -24,7 +25,6 @@ from tests.browser.desk import (
     serving_desk,
     settle,
     shown_task,
-    skip_without_chromium,
     until,
     wait_for_picture,
     window,
