@@ -93,11 +93,20 @@ _OF_FINDING: Mapping[str, str] = {
             "upsampling_grid",
         ),
         "colour": ("clipping", "colour_cast", "saturation"),
-        "framing": ("border_crop", "centring", "occupancy"),
+        "framing": ("border_crop", "centring", "frame_contact", "occupancy"),
         "background": ("background",),
-        "part": ("anomaly", "blank"),
-        "product": ("clip_similarity", "colour_match", "garment_margin", "garment_rank"),
-        OTHER: ("exact_duplicate", "near_duplicate", "missing_score", "joint_p", "non_finite"),
+        "part": ("anomaly", "blank", "local_artifact"),
+        "product": ("attribute_margin", "clip_similarity", "colour_match", "garment_margin", "garment_rank"),
+        "text": ("text",),
+        OTHER: (
+            "exact_duplicate",
+            "joint_p",
+            "memorisation",
+            "missing_score",
+            "near_duplicate",
+            "non_finite",
+            "screening",
+        ),
     }.items()
     for kind in kinds
 }
