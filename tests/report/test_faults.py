@@ -19,7 +19,7 @@ from qcgen.report.runindex import add_to_index
 from qcgen.report.write import write_report
 from tests.report import synthetic
 root = Path(sys.argv[1])
-made = synthetic.make_synthetic(60, pictures=[b""])
+made = synthetic.make_synthetic(40, pictures=[b""])
 
 def write(rows):
     return write_report(made.run, rows, folder=root / "run", images_root=root, formats=("html", "csv"),
@@ -29,7 +29,7 @@ _SLOW = """
 def slow():
     for row in made.rows:
         print("row", flush=True)
-        time.sleep(0.05)
+        time.sleep(0.02)
         yield row
 write(slow())
 """
