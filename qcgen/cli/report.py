@@ -21,11 +21,13 @@ def report(
 
     Example: qcgen report demo-apparel --format html,csv
     """
+    from qcgen.cli.evidence import complete_evidence
     from qcgen.cli.wiring import find_run, newest_run, opened, write_report_of
 
     chosen = None if formats is None else _read_formats(formats)
     with opened(db, create=False) as store:
         found = newest_run(store) if run is None else find_run(store, run)
+        complete_evidence(store, found)
         written = write_report_of(store, found, formats=chosen)
     print_result({"run_id": written.run_id, "report": written.report}, as_json=json, text=str(written.report))
 

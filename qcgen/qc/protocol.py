@@ -39,6 +39,7 @@ class Batch:
         background: the ground that the profile wants behind the product, RGB in codes.
         tile_lines: None where the pictures were decoded whole, or nobody knows.
         accepted: the encoder's unit vectors of pictures that people accepted, or None.
+        accepted_ids: of these pictures, where they are known.
     """
 
     images: UInt8[Tensor, "b 3 h w"]
@@ -49,6 +50,7 @@ class Batch:
     background: tuple[int, int, int] = (255, 255, 255)
     tile_lines: TileLines | None = None
     accepted: Float[Tensor, "n d"] | None = None
+    accepted_ids: tuple[str, ...] = ()
 
     @cached_property
     def rgb(self) -> Float[Tensor, "b 3 h w"]:

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from qcgen.core.evidence import Bar
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import unscored
@@ -31,3 +32,18 @@ def class_cosines(batch: Batch, field: str) -> tuple[Float[Tensor, "b k"], list[
     own = [classes.index(fields[field]) if fields.get(field) in classes else None for fields in batch.fields]
     texts = class_texts(batch.encoder, classes).to(batch.clip.device)
     return batch.clip.double() @ texts.T, own
+
+
+_SHOWN = 5
+
+
+def best_classes(batch: Batch, index: int, field: str) -> tuple[Bar, ...]:
+    """The five classes nearest to a picture and its own one, by cosine, nearest first; none where none are known."""
+    found = class_cosines(batch, field)
+    if isinstance(found, Scores):
+        return ()
+    classes = list(dict.fromkeys((batch.vocabulary or {}).get(field, ())))
+    cosines, own = found[0][index].tolist(), found[1][index]
+    order = sorted(range(len(classes)), key=lambda place: -cosines[place])
+    shown = order[:_SHOWN] + [place for place in order[_SHOWN:] if place == own]
+    return tuple(Bar(classes[place], round(cosines[place], 4), place == own) for place in shown)
