@@ -6,16 +6,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import demo, distill_step, engine, planning, qc, report_open, ring
+from benchmarks import demo, distill_step, engine, labels, planning, qc, reports, ring
 
 RESULTS = Path(__file__).parent / "results"
 ALL: dict[str, Callable[[Path], None]] = {
     "demo": demo.main,
     "distill_step": distill_step.main,
     "engine": engine.main,
+    "labels": labels.main,
     "planning": planning.main,
     "qc": qc.main,
-    "report_open": report_open.main,
+    "reports": reports.main,
     "ring": ring.main,
 }
 

@@ -21,6 +21,7 @@ from qcgen.qc.corruption import corrupt
 from qcgen.qc.corruptions.seam import TILE_PX
 from qcgen.qc.protocol import Batch, TileLines
 from qcgen.qc.registry import find_corruptions
+from qcgen.qc.settings import Settings
 
 STUDENT, CLIP = "embedded:apparel", "embedded:clip-apparel"
 SEED = 20261123
@@ -100,6 +101,7 @@ def batch_of(subjects: Sequence[Subject], accepted: Float[Tensor, "n d"] | None 
         vocabulary(),
         tile_lines=lines,
         accepted=accepted,
+        settings=Settings(attributes={"colour": "{} garment"}),
     )
 
 
@@ -173,6 +175,7 @@ def _codes(values: Tensor) -> UInt8[Tensor, "3 h w"]:
 
 FAULTS: Mapping[str, Fault] = {
     "anomaly": Fault("the negative", inverted),
+    "attribute_margin": Fault("another colour was asked for", asked("colour")),
     "background": Fault("darkened ground, severity 4", corrupted("background_darkened", 4), on_white=True),
     "banding": Fault("posterised, severity 4", corrupted("posterise", 4)),
     "blank": Fault("contrast taken away, severity 4", corrupted("contrast_down", 4)),
@@ -199,4 +202,4 @@ FAULTS: Mapping[str, Fault] = {
     "tile_seam": Fault("a seam between two tiles, severity 4", corrupted("seam", 4)),
     "upsampling_grid": Fault("a grid of period 8 px, severity 4", corrupted("grid_8", 4)),
 }
-"""A detector that is not here is shown by nobody: add the fault that it is made for."""
+"""A detector that draws a map must be here; of those that are not, the references and lists are a user's own."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcgen.cli.console import print_result
+from qcgen.cli.console import print_result, warn
 from qcgen.cli.options import DATABASE, Clip, Db, Device, DeviceOption, Json, Profile
 from qcgen.cli.score import Prompts
+from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
     from qcgen.core.types import Measure
@@ -51,6 +52,7 @@ def calibrate(
 
     Example: qcgen calibrate demo-apparel --profile apparel --group product --out calibrations/apparel.json
     """
+    from qcgen.qc.asking import asked_of
     from qcgen.qc.calibrate import calibrate as calibrate_measures
     from qcgen.qc.calibrate import describe
     from qcgen.qc.policy import build_policy
@@ -59,7 +61,7 @@ def calibrate(
     path = find_profile(profile)
     wanted = read_profile(path)
     target = out or path.parent / (wanted.calibration or f"{wanted.name}.calibration.json")
-    policy = build_policy(wanted, None, sha256="")
+    policy = build_policy(wanted, None, sha256="", folder=path.parent)
     folder = Path(source)
     if folder.is_dir():
         accepted = _of_folder(folder, policy, prompts=prompts, clip=clip, device=device)
@@ -73,6 +75,7 @@ def calibrate(
         model_digest=accepted.model,
         fields=accepted.fields,
         group_by=group or (),
+        asked=asked_of(policy.settings),
     )
     write_calibration(made, target)
     _write_embeddings(accepted, target)
@@ -85,7 +88,10 @@ def _of_folder(folder: Path, policy: "Policy", *, prompts: Path | None, clip: st
     from qcgen.cli.score import score_paths
     from qcgen.models.find import resolve_model
 
-    scored = score_paths([folder], policy, prompts=prompts, clip=clip, device=device)
+    found = score_paths([folder], policy, prompts=prompts, clip=clip, device=device)
+    scored = [one for one in found if one.measures]
+    left_out = [one for one in found if not one.measures]
+    warn([f"{file_name(one.subject.path)}: {one.verdict.reasons[0].message}" for one in left_out])
     encoder = resolve_model(clip).digest if prompts else None
     measures, fields = [one.measures for one in scored], [one.fields for one in scored]
     return _Accepted(measures, fields, f"folder {folder.name}", None, encoder)

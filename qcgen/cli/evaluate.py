@@ -65,9 +65,8 @@ def evaluate(
 
     Example: qcgen eval embedded:apparel --data clothing128.npz --against embedded:teacher-apparel
     """
-    from qcgen.cli.wiring import cache_folder, pick_device, prepare_torch
+    from qcgen.cli.wiring import cache_folder, open_encoder, pick_device, prepare_torch
     from qcgen.data.imageset import read_image_set
-    from qcgen.models.embedded import load_encoder
     from qcgen.models.find import resolve_model
     from qcgen.pipeline.evaluate import Source, compare, to_json
     from qcgen.pipeline.measure import check_encoder, measure
@@ -78,7 +77,7 @@ def evaluate(
     _check_settings([model_kind(ref) for ref in refs], steps, scales)
     prepare_torch()
     place = pick_device(device)
-    encoder = load_encoder(clip, device=place)
+    encoder = open_encoder(clip, device=place)
     for ref in refs:
         if not other_encoder:
             check_encoder(ref, encoder.digest)

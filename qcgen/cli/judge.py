@@ -30,8 +30,9 @@ def judge(
     Example: qcgen judge demo-apparel --policy apparel
     """
     from qcgen.cli.evidence import complete_evidence
+    from qcgen.cli.reporting import write_report_of
     from qcgen.cli.summary import read_summary, summary_text
-    from qcgen.cli.wiring import find_run, open_policy, opened, read_decisions, write_report_of
+    from qcgen.cli.wiring import find_run, open_policy, opened, read_decisions
     from qcgen.pipeline.rejudge import rejudge
 
     loaded = open_policy(policy, allow_stale=allow_stale)

@@ -18,6 +18,7 @@ from qcgen.cli import (
     pilot,
     plan,
     report,
+    review,
     run,
     runs,
     score,
@@ -41,7 +42,8 @@ app.command()(score.score)
 app.command()(calibrate.calibrate)
 app.command()(judge.judge)
 app.add_typer(learn.app, name="learn")
-app.command()(report.report)
+app.add_typer(report.app, name="report")
+app.command()(review.review)
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(db.app, name="db")

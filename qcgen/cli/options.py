@@ -21,7 +21,10 @@ Db = Annotated[str, typer.Option("--db", metavar="URL", help="The database.", en
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; logs go to stderr.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where networks run; auto prefers CUDA.")]
 Profile = Annotated[str, typer.Option("--profile", metavar="P", help="A built-in profile's name, or a file.")]
-Clip = Annotated[str, typer.Option("--clip", metavar="MODEL", help="The CLIP: embedded:NAME or an open_clip folder.")]
+Clip = Annotated[
+    str,
+    typer.Option("--clip", metavar="MODEL", help="embedded:NAME, an open_clip folder, or open_clip:ARCH[/TAG]:FILE."),
+]
 AllowStale = Annotated[
     bool, typer.Option("--allow-stale", help="Judge by a calibration that does not fit, and mark every verdict.")
 ]

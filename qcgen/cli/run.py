@@ -69,8 +69,9 @@ def work(
         The finished run, and how many pictures this start made.
     """
     from qcgen.cli.evidence import explain_run
-    from qcgen.cli.wiring import open_policy, pick_device, prepare_torch, report_writer
-    from qcgen.models.embedded import load_encoder, load_student
+    from qcgen.cli.reporting import report_writer
+    from qcgen.cli.wiring import open_encoder, open_policy, pick_device, prepare_torch
+    from qcgen.models.embedded import load_student
     from qcgen.pipeline.run import run_job
     from qcgen.qc.inspect import Inspector
 
@@ -78,7 +79,7 @@ def work(
     prepare_torch()
     policy = open_policy(job.qc.profile, allow_stale=allow_stale)
     where = pick_device(device)
-    encoder = load_encoder(job.qc.clip.model, device=where)
+    encoder = open_encoder(job.qc.clip.model, device=where)
     write = report_writer(store, job.report.formats)
     made = 0
 

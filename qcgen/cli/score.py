@@ -7,11 +7,16 @@ import typer
 
 from qcgen.cli.console import plain, print_result, progress_shown, table
 from qcgen.cli.options import AllowStale, Clip, Device, DeviceOption, Json, Profile
-from qcgen.core.errors import QcgenError
+from qcgen.core.errors import QcgenError, SpecError
+from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
     from qcgen.pipeline.score import Scored
     from qcgen.qc.policy import Policy
+    from qcgen.report.scored import ScoredFile
+
+MEGAPIXELS = 50.0
+"""The most that a picture may have."""
 
 Pictures = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Picture files, or folders of them.")]
 Prompts = Annotated[
@@ -25,50 +30,100 @@ def score(
     profile: Profile = "apparel",
     prompts: Prompts = None,
     clip: Clip = "embedded:clip-apparel",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write index.html and scores.csv there.")
+    ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option("--max-megapixels", min=0.01, max=1000, help="Larger pictures are not scored.")
+    ] = MEGAPIXELS,
     device: DeviceOption = Device.AUTO,
     allow_stale: AllowStale = False,
     json: Json = False,
 ) -> None:
-    """Measure and judge pictures made elsewhere. Exit 1 if any is rejected.
+    """Measure and judge pictures made elsewhere. Exit 1 if any is rejected or cannot be read.
 
-    Example: qcgen score out/demo-apparel/images --profile apparel
+    Example: qcgen score out/demo-apparel/images --profile apparel --out reports/scores
     """
     from qcgen.cli.wiring import open_policy
     from qcgen.core.types import Outcome
 
     policy = open_policy(profile, allow_stale=allow_stale)
-    scored = score_paths(paths, policy, prompts=prompts, clip=clip, device=device)
+    scored = score_paths(paths, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels)
     counts = {outcome.value: sum(one.verdict.outcome is outcome for one in scored) for outcome in Outcome}
     bad = [one for one in scored if one.verdict.outcome is not Outcome.ACCEPT]
-    rows = [(str(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]
+    rows = [(file_name(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    text = "\n".join(
-        [*([table(("file", "verdict", "reasons"), rows)] if rows else []), f"{len(scored)} pictures: {told}"]
-    )
-    print_result({"counts": counts, "pictures": [_facts(one) for one in scored]}, as_json=json, text=text)
+    lines = [table(("file", "verdict", "reasons"), rows)] if rows else []
+    lines.append(f"{len(scored)} files: {told}")
+    written = _write(scored, out, policy) if out is not None else None
+    lines += [] if written is None else [str(written)]
+    result = {"counts": counts, "report": written, "pictures": [_facts(one) for one in scored]}
+    print_result(result, as_json=json, text="\n".join(lines))
     if counts["reject"] or counts["failed"]:
         raise typer.Exit(QcgenError.exit_code)
 
 
 def score_paths(
-    paths: list[Path], policy: "Policy", *, prompts: Path | None, clip: str, device: Device
+    paths: list[Path],
+    policy: "Policy",
+    *,
+    prompts: Path | None,
+    clip: str,
+    device: Device,
+    megapixels: float = MEGAPIXELS,
 ) -> list["Scored"]:
-    """Find, describe and score the pictures; without prompts nothing is compared with a text, and no CLIP is loaded."""
-    from qcgen.cli.wiring import pick_device, prepare_torch, read_columns
-    from qcgen.models.embedded import load_encoder
-    from qcgen.pipeline.score import describe, find_pictures, score_files
+    """Find, describe and score the pictures, with a row for each file that cannot be read.
+
+    Without prompts nothing is compared with a text, and the CLIP is loaded only for what needs none.
+    """
+    from qcgen.cli.wiring import open_encoder, pick_device, prepare_torch, read_columns
+    from qcgen.data.decoder import Limits
+    from qcgen.data.pictures import ENDINGS, find_files
+    from qcgen.pipeline.score import Subject, describe, refuse, score_files
     from qcgen.qc.inspect import Inspector
 
     columns = None if prompts is None else read_columns(prompts)
-    subjects = describe(find_pictures(paths), columns)
+    found = find_files(paths)
+    if not found.pictures and not found.refused:
+        given = ", ".join(map(file_name, paths))
+        raise SpecError(f"no pictures in {given}. Cure: name a folder that holds {', '.join(sorted(ENDINGS))}.")
+    subjects = describe(found.pictures, columns)
     prepare_torch()
-    encoder = None if columns is None else load_encoder(clip, device=pick_device(device))
+    asked = columns is not None or policy.settings.unwanted
+    encoder = open_encoder(clip, device=pick_device(device)) if asked else None
     policy = policy.fit(encoder_digest=None if encoder is None else encoder.digest)
     vocabulary = {name: tuple(dict.fromkeys(cells)) for name, cells in (columns or {}).items()}
+    refused = [refuse(Subject(path, "", {}), why, policy) for path, why in found.refused]
     with progress_shown("score") as show:
-        return score_files(
-            subjects, Inspector(policy, encoder, vocabulary), policy, tell=lambda done: show(done, len(subjects))
+        scored = score_files(
+            subjects,
+            Inspector(policy, encoder, vocabulary),
+            policy,
+            tell=lambda done: show(done, len(subjects)),
+            limits=Limits(pixels=round(1e6 * megapixels)),
         )
+    return [*scored, *refused]
+
+
+def _write(scored: list["Scored"], folder: Path, policy: "Policy") -> Path:
+    from qcgen.report.scored import write_scored_report
+
+    return write_scored_report([_row(one) for one in scored], folder, policy=f"profile {policy.name}")[0]
+
+
+def _row(one: "Scored") -> "ScoredFile":
+    from qcgen.core.types import Score, Unscored
+    from qcgen.report.scored import ScoredFile
+
+    return ScoredFile(
+        name=file_name(one.subject.path),
+        sha256=one.sha256,
+        outcome=one.verdict.outcome,
+        joint_p=one.verdict.joint_p,
+        reasons=one.verdict.reasons,
+        measures={each.detector: each.value for each in one.measures if isinstance(each, Score)},
+        unscored={each.detector: each.reason for each in one.measures if isinstance(each, Unscored)},
+    )
 
 
 def _messages(one: "Scored") -> list[str]:
@@ -77,7 +132,7 @@ def _messages(one: "Scored") -> list[str]:
 
 def _facts(one: "Scored") -> dict[str, object]:
     return {
-        "file": one.subject.path,
+        "file": file_name(one.subject.path),
         "sha256": one.sha256,
         "verdict": str(one.verdict.outcome),
         "joint_p": one.verdict.joint_p,

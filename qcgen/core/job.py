@@ -142,7 +142,7 @@ class GovernanceSpec(Frozen):
 
 
 class ReportSpec(Frozen):
-    formats: tuple[Literal["html", "csv"], ...] = ("html", "csv")
+    formats: tuple[Literal["html", "csv", "parquet"], ...] = ("html", "csv")
 
 
 class JobSpec(Frozen):

@@ -1,12 +1,12 @@
 """What reviewers are asked and what they answer, and the store that keeps both. Decisions are appended."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from qcgen.core.errors import QcgenError
-from qcgen.core.types import Row
+from qcgen.core.types import Produced, Row
 
 
 class Kind(StrEnum):
@@ -28,7 +28,7 @@ class Choice(StrEnum):
     ACCEPT = "accept"
     REJECT = "reject"
     REGENERATE = "regenerate"
-    """Not to be delivered; the item gets another attempt in the next start of its run."""
+    """Not to be delivered; the next start of the run makes another attempt. A row tells of it as a reject."""
     SKIP = "skip"
     """No answer; the task goes back to the queue, for others first."""
 
@@ -142,6 +142,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Regeneration:
+    """An attempt that a person asked for; `attempt` is its number, the next one at the item."""
+
+    decision_id: int
+    image_id: str
+    item_index: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How many tasks of one kind there are, and how many are done."""
 
@@ -171,19 +181,25 @@ class Filter:
     state: State | None = None
 
 
+EVERY = Filter()
+
+
 class ReviewStore(Protocol):
     """Every method is one transaction. `run_id` None means all runs."""
 
     def add_tasks(self, run_id: str, drafts: Sequence[TaskDraft]) -> int:
-        """Store those that the run does not have yet (by picture and kind); returns how many were new."""
+        """Store those that the run does not have yet (by picture and kind); returns how many were new.
+
+        A cancelled task that is asked for again is open again, and so is one whose file has changed since.
+        """
         ...
 
-    def cancel_tasks(self, run_id: str, image_ids: Sequence[str]) -> int:
-        """Cancel the open tasks of these pictures."""
+    def cancel_tasks(self, run_id: str, image_ids: Sequence[str], *, kinds: Sequence[Kind] | None = None) -> int:
+        """Cancel the open tasks of these pictures, of these kinds or of all; returns how many there were."""
         ...
 
     def lease_tasks(
-        self, reviewer: str, *, run_id: str | None, n: int, seconds: float, role: Role, only: Filter = Filter()
+        self, reviewer: str, *, run_id: str | None, n: int, seconds: float, role: Role, only: Filter = EVERY
     ) -> Sequence[Task]:
         """The next tasks for this person, most costly first; those already leased to them come first, and are renewed.
 
@@ -198,7 +214,7 @@ class ReviewStore(Protocol):
 
     def task(self, task_id: int) -> Task | None: ...
 
-    def tasks(self, run_id: str | None, *, only: Filter = Filter(), after: int = 0, limit: int = 200) -> Sequence[Task]:
+    def tasks(self, run_id: str | None, *, only: Filter = EVERY, after: int = 0, limit: int = 200) -> Sequence[Task]:
         """A page in order of id, behind the id `after`; its cost does not depend on where the page lies."""
         ...
 
@@ -209,8 +225,10 @@ class ReviewStore(Protocol):
         person is stored once.
 
         Raises:
-            ConflictError: another revision, another holder, another file, or decided by somebody else.
-            SpecError: a reject without a code, a code that is not known, a note that is too long.
+            ConflictError: another revision, another holder, another file, decided by somebody else, or a picture that
+                this person has decided under another kind.
+            SpecError: a reject without a code, a code that is not known, a note that is too long; an accept in bulk of
+                an audit or a seed; a dispute and no adjudicator; a manager, or somebody who is no longer active.
         """
         ...
 
@@ -226,15 +244,48 @@ class ReviewStore(Protocol):
         """All of them, also those withdrawn, in the order in which they were made."""
         ...
 
+    def regenerations(self, run_id: str) -> Sequence[Regeneration]:
+        """Attempts that people asked for and that are not made yet, in item order; one for a picture."""
+        ...
+
+    def record_regenerated(self, run_id: str, made: Sequence[tuple[Regeneration, Produced]]) -> None:
+        """Insert these attempts in place of those that were refused, in one transaction.
+
+        Raises:
+            IntegrityError: one of them was made already, or is not asked for any more; nothing was stored.
+        """
+        ...
+
+    def replacements(self, run_id: str) -> Mapping[str, str]:
+        """Pictures that were made because a person asked for them, by the id of the one that was refused."""
+        ...
+
     def progress(self, run_id: str | None) -> Sequence[Progress]: ...
 
     def add_user(self, user: User) -> None:
         """Raises SpecError if the name is taken."""
         ...
 
-    def change_user(self, user: User) -> None: ...
+    def change_user(self, user: User) -> None:
+        """Replace role, password and activity; a person who is no longer active loses leases and sessions.
 
-    def users(self) -> Sequence[User]: ...
+        Raises SpecError if there is no such person.
+        """
+        ...
+
+    def users(self) -> Sequence[User]:
+        """By name."""
+        ...
+
+    def add_session(self, token_sha256: str, user: str, *, seconds: float) -> None:
+        """Remember that this person is logged in; the token itself is never stored."""
+        ...
+
+    def session(self, token_sha256: str) -> User | None:
+        """The active person behind a session that has not run out."""
+        ...
+
+    def end_session(self, token_sha256: str) -> None: ...
 
     def row(self, run_id: str, image_id: str) -> Row | None:
         """The stored row of one attempt."""

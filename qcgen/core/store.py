@@ -4,11 +4,17 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from qcgen.core.review import ReviewStore
 from qcgen.core.types import Finding, Produced, Row, RunInfo, Shard, Verdict
 
 
 class Store(Protocol):
     """Every method is one transaction. Numbers of shards and items are 0-based."""
+
+    @property
+    def review(self) -> ReviewStore:
+        """The review desk of the same database."""
+        ...
 
     def start_run(self, run: RunInfo, shards: Sequence[Shard]) -> RunInfo:
         """Record a new run with its shards, or attach: a run of the same `run_id` is returned as stored (status set
@@ -44,12 +50,20 @@ class Store(Protocol):
         report: str | None,
     ) -> RunInfo: ...
 
+    def keep_report(self, run_id: str, report: str, sums_sha256: str) -> RunInfo:
+        """Name a run's report, and tell the digest of its SHA256SUMS in the hash chain; nothing else of it changes."""
+        ...
+
     def note(self, run_id: str, action: str, facts: dict[str, str]) -> None:
         """Add facts to the run's environment, and tell of them in the hash chain."""
         ...
 
     def audit(self, run_id: str, action: str, body: dict[str, str]) -> None:
         """Append one event to the hash chain."""
+        ...
+
+    def chain_problems(self) -> Sequence[str]:
+        """The first break of the hash chain; empty where it is whole."""
         ...
 
     def run(self, run_id: str) -> RunInfo | None: ...

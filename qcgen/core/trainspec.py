@@ -146,6 +146,31 @@ class StockDecoderTraining(_Training):
     perceptual_weight: float = Field(0.5, ge=0)
 
 
-Training: TypeAlias = ClipTraining | AutoencoderTraining | TeacherTraining | PixelTeacherTraining | StockDecoderTraining
+class ArtifactHeadTraining(_Training):
+    """A small network that points at local artifacts, trained on planted ones.
+
+    Half of the pictures are photos, half are of `draws` that the student makes. `spoiled_share` of a batch gets an
+    artifact of one of the corruptions `seen`, of `area` (smallest and largest share of the picture); those `unseen` are
+    only measured with. All must be local ones.
+    """
+
+    kind: Literal["artifact_head"]
+    student: str
+    draws: int = Field(4096, ge=16)
+    width: int = Field(32, ge=8)
+    seen: tuple[str, ...] = ("cut_paste", "duplicated_part", "warp")
+    unseen: tuple[str, ...] = ("missing_part", "smear", "swirl")
+    spoiled_share: float = Field(0.6, gt=0, lt=1)
+    area: tuple[float, float] = (0.01, 0.08)
+
+
+Training: TypeAlias = (
+    ClipTraining
+    | AutoencoderTraining
+    | TeacherTraining
+    | PixelTeacherTraining
+    | StockDecoderTraining
+    | ArtifactHeadTraining
+)
 
 TrainSpec = Annotated[Training, Field(discriminator="kind")]

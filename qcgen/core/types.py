@@ -68,11 +68,12 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number by one detector version, `value` finite."""
+    """One number by one detector version, `value` finite; `evidence` are small facts behind it for the reviewer."""
 
     detector: str
     version: int
     value: float
+    evidence: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,12 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One stored attempt, as readers (report, export, judge) see it."""
+    """One stored attempt, as readers (report, export, judge) see it.
+
+    Attributes:
+        decision: what people say of this very file: `accept`, `reject` (also where they want another attempt), or
+            None: nobody has decided, or two disagree and no third one has settled it.
+    """
 
     item_index: int
     image_id: str

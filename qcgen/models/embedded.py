@@ -5,13 +5,14 @@ import torch
 from qcgen.core.errors import SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.card import STUDENT_FILE
+from qcgen.models.clipfile import SCHEME, parse_clip_file
 from qcgen.models.encoder import OpenClipEncoder
 from qcgen.models.families.sd15 import Parts, Sd15Student
 from qcgen.models.families.toy import ToyStudent
 from qcgen.models.find import resolve_model
 from qcgen.models.onestep import OneStepStudent
 from qcgen.models.parts import find_parts
-from qcgen.models.protocol import ImageTextEncoder, Student
+from qcgen.models.protocol import Student
 
 
 def load_student(ref: ModelRef, *, device: str = "cpu", dtype: str = "auto", compile_for: int | None = None) -> Student:
@@ -39,9 +40,10 @@ def load_student(ref: ModelRef, *, device: str = "cpu", dtype: str = "auto", com
     return student
 
 
-def load_encoder(name: str, *, device: str = "cpu") -> ImageTextEncoder:
-    """Load the CLIP of a job: `embedded:NAME` or a local open_clip folder."""
-    return OpenClipEncoder(resolve_model(name).folder, device=device)
+def load_encoder(name: str, *, device: str = "cpu") -> OpenClipEncoder:
+    """Load the CLIP of a job: `embedded:NAME`, a local open_clip folder, or `open_clip:ARCHITECTURE[/TAG]:FILE`."""
+    source = parse_clip_file(name) if name.startswith(SCHEME) else resolve_model(name).folder
+    return OpenClipEncoder(source, device=device)
 
 
 def pick_dtype(name: str, device: str) -> torch.dtype:

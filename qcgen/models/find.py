@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.core.types import ModelRef
+from qcgen.core.types import Card, ModelRef
 from qcgen.models.card import STUDENT_FILE, digest, read_card
+from qcgen.models.clipfile import SCHEME, parse_clip_file
 from qcgen.models.pickles import WEIGHTS, refuse_pickles
 
 ASSETS = Path(__file__).parent / "assets"
@@ -17,7 +18,7 @@ def embedded_models() -> list[str]:
 
 
 def resolve_model(name: str, *, key: str = "model") -> ModelRef:
-    """Find a model by `embedded:NAME`, `toy:SIDE` or a folder, and pin it by digest.
+    """Find a model by `embedded:NAME`, `toy:SIDE`, a folder, or a CLIP's weight file, and pin it by digest.
 
     Args:
         key: the job's key or the argument that names it, for messages.
@@ -30,6 +31,21 @@ def resolve_model(name: str, *, key: str = "model") -> ModelRef:
         from qcgen.models.families.toy import ToyStudent  # brings torch, which the others do without
 
         return ToyStudent.reference(name)
+    if name.startswith(SCHEME):
+        file = parse_clip_file(name, key=key)
+        card = Card(file.weights.stem, "clip", licence=None, lineage=(), declared=False, measures={}, notes={})
+        return ModelRef(name=name, folder=file.weights.parent, digest=file.digest(), card=card)
+    folder = _folder(name, key)
+    return ModelRef(name=name, folder=folder, digest=digest(folder), card=read_card(folder))
+
+
+def find_card(name: str) -> Card:
+    """A model's card alone, without reading its files for their digest; raises as `resolve_model`."""
+    whole = name.startswith(("toy:", SCHEME))
+    return resolve_model(name).card if whole else read_card(_folder(name, "model"))
+
+
+def _folder(name: str, key: str) -> Path:
     if name.startswith("embedded:"):
         folder = ASSETS / name.removeprefix("embedded:")
         if folder.name not in embedded_models() or folder.parent != ASSETS:
@@ -41,7 +57,7 @@ def resolve_model(name: str, *, key: str = "model") -> ModelRef:
             raise PrerequisiteError(
                 f"{key}: the folder {name!r} does not exist. Cure: give a local folder in diffusers format."
             )
-    return ModelRef(name=name, folder=folder, digest=digest(folder), card=read_card(folder))
+    return folder
 
 
 def picture_px(ref: ModelRef) -> int:

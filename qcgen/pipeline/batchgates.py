@@ -7,10 +7,11 @@ from statistics import median
 
 import numpy as np
 
+from qcgen.core.control import BASELINE
 from qcgen.core.job import Alarm, GateSpec
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
 from qcgen.qc.acceptance import Plan, draw_sample, plan_for
-from qcgen.qc.drift import BASELINE, LEVEL, mmd_p_value, pair, shifted_scores, trend, variety
+from qcgen.qc.drift import LEVEL, mmd_p_value, pair, shifted_scores, trend, variety
 from qcgen.qc.embeddings import Embeddings
 from qcgen.qc.policy import Policy
 

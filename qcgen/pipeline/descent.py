@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from qcgen.core.trainspec import AutoencoderTraining, StockDecoderTraining, TeacherTraining, Training
+from qcgen.core.trainspec import (
+    ArtifactHeadTraining,
+    AutoencoderTraining,
+    StockDecoderTraining,
+    TeacherTraining,
+    Training,
+)
 from qcgen.core.types import Lineage, ModelRef
 from qcgen.models.card import read_card
 from qcgen.models.find import resolve_model
@@ -40,6 +46,8 @@ def _parents(spec: Training) -> list[tuple[str, str, str]]:
         given = [("init", "initialised_from", spec.init), ("perceptual", "trained_with", spec.perceptual)]
     elif isinstance(spec, StockDecoderTraining):
         given = [("student", "distilled_from", spec.student), ("perceptual", "trained_with", spec.perceptual)]
+    elif isinstance(spec, ArtifactHeadTraining):
+        given = [("student", "trained_on_outputs_of", spec.student)]
     return [(key, relation, str(name)) for key, relation, name in given if name is not None]
 
 

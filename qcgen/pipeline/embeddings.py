@@ -8,7 +8,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
-from qcgen.core.types import Item, Produced, Shard
+from qcgen.core.types import Item, Produced
 from qcgen.qc.embeddings import Embeddings, read_embeddings, write_embeddings
 
 FOLDER = "embeddings"
@@ -26,13 +26,13 @@ class EmbeddingKeeper:
         rows = vectors.cpu().half().numpy()
         self._held.update((item.id, row) for item, row in zip(items, rows, strict=True))
 
-    def write(self, shard: Shard, produced: Sequence[Produced]) -> None:
-        """The shard's file, before its rows are recorded; written again if the shard is made again."""
+    def write(self, stem: str, produced: Sequence[Produced]) -> None:
+        """A shard's file, before its rows are recorded; written again if the shard is made again."""
         items = [each.item for each in produced if each.item.id in self._held]
         if not items:
             return
         write_embeddings(
-            self._folder / f"{shard.number:06d}.npz",
+            self._folder / f"{stem}.npz",
             encoder=self._encoder,
             ids=[item.id for item in items],
             prompts=[item.prompt for item in items],

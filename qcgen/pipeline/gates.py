@@ -1,15 +1,14 @@
 """What a whole run must satisfy before it is delivered: no missing items, an acceptance number, a flag rate; the gates
 on its distribution are in `batchgates`."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 from scipy.special import bdtr
 
+from qcgen.core.control import NEEDED_RUNS, laney
 from qcgen.core.errors import BlockedError
 from qcgen.core.job import GateSpec, JobSpec
 from qcgen.core.store import Store
@@ -23,7 +22,6 @@ from qcgen.qc.stale import stamp
 FLAG_RATE = "gate_flag_rate"
 AQL = "gate_aql"
 FAILED = "gate_failed_items"
-NEEDED_RUNS = 20
 ENCODER_DIGEST = "encoder_digest"
 """Key of `RunInfo.environment`."""
 _OF_EMBEDDINGS = (COLLAPSE, EMBEDDINGS)
@@ -156,28 +154,12 @@ def _judge_flag_rate(counts: Counts, gate: GateSpec, history: Sequence[RunInfo])
         # Not a warning: each of a job's first nights would carry one, and nobody could do anything about it.
         message = f"{found}; the gate still learns what is normal ({len(past)} of {NEEDED_RUNS} earlier runs)."
         return Finding(FLAG_RATE, Severity.INFO, message, share, None, size)
-    limit = control_limit(past, counts.generated)
+    limit = laney(past).limits(counts.generated).high
     return _compare(share, limit, f"{found}; the control limit of {len(past)} earlier runs is {limit:.1%}.", size)
 
 
 def _compare(share: float, limit: float, message: str, size: Mapping[str, str]) -> Finding:
     return Finding(FLAG_RATE, Severity.BLOCK if share > limit else Severity.INFO, message, share, limit, size)
-
-
-def control_limit(past: Sequence[tuple[float, int]], size: int) -> float:
-    """Upper limit of Laney's p' chart for a run of `size` items, from (share, items) of earlier runs in time order.
-
-    Plain binomial limits are too tight, as runs differ by their prompts; p' widens them by the variation seen between
-    neighbours.
-    """
-    centre = sum(share * items for share, items in past) / sum(items for _, items in past)
-    spread = math.sqrt(centre * (1 - centre))
-    if spread == 0:
-        return centre
-    z = [(share - centre) / (spread / math.sqrt(items)) for share, items in past]
-    # 1.128: expected range of two standard normal values.
-    between = sum(abs(after - before) for before, after in pairwise(z)) / (len(z) - 1) / 1.128
-    return min(1.0, centre + 3 * spread / math.sqrt(size) * max(1.0, between))
 
 
 def _past_shares(history: Sequence[RunInfo]) -> list[tuple[float, int]]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Measure, Outcome, Row, Score
 from qcgen.pipeline.decisions import Decision
+from qcgen.qc.asking import asked_of
 from qcgen.qc.calibrate import calibrate
 from qcgen.qc.groups import with_size
 from qcgen.qc.judge import judge, p_values
@@ -155,6 +156,7 @@ class _Lesson:
             model_digest=self.model,
             fields=[one.fields for one in good],
             group_by=self.policy.group_by,
+            asked=asked_of(self.policy.settings),
         )
 
 

@@ -74,21 +74,23 @@ def bench(
     *,
     settings: Settings,
     encoder: ImageTextEncoder | None,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, Policy | str],
+    quality: Sequence[str],
     tell: Tell,
 ) -> QcBench:
     """Measure detectors on domains.
 
     Args:
         names: the detectors; the layer and people's marks are for all of them together.
-        policies: calibrated profiles to try on the clean pictures of every domain.
+        policies: calibrated profiles to try on the clean pictures of every domain, or why one cannot be tried.
+        quality: the detectors whose joint p is held against people's marks.
     """
     began = time.monotonic()
     steps = _Steps(tell, domains, settings)
     measured = [_measure_clean(one, names, settings, encoder, steps) for one in domains]
     own = {one.pictures.name: calibrated(one.calibrate, names, alpha=ALPHA) for one in measured}
     found = [_domain(one, names, own, policies, settings, steps) for one in measured]
-    people = _people(measured, names, settings)
+    people = _people(measured, names, [name for name in quality if name in names], settings)
     versions = {name: find_detectors()[name].version for name in names}
     return QcBench(
         version=VERSION,
@@ -108,7 +110,8 @@ def bench(
 def _measure_clean(
     one: Pictures, names: Sequence[str], settings: Settings, encoder: ImageTextEncoder | None, steps: "_Steps"
 ) -> _Measured:
-    sizes = replace(settings.sizes, calibrate=max(settings.sizes.calibrate, one.calibrate))
+    least = settings.sizes
+    sizes = replace(least, calibrate=max(least.calibrate, one.calibrate), clean=max(least.clean, one.clean))
     parts = split(one.pictures, sizes, seed=settings.seed)
     scorer = Scorer(names, encoder, one.vocabulary)
     measured = [scorer.measure(part) for part in (parts.calibrate, parts.clean, parts.corrupt)]
@@ -120,7 +123,7 @@ def _domain(
     one: _Measured,
     names: Sequence[str],
     own: Mapping[str, Policy | str],
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, Policy | str],
     settings: Settings,
     steps: "_Steps",
 ) -> Domain:
@@ -220,14 +223,16 @@ def _spoil(one: _Measured, kind: Corruption | str, severity: int) -> list[Measur
     return one.scorer.measure(spoiled)
 
 
-def _people(measured: Sequence[_Measured], names: Sequence[str], settings: Settings) -> People | None:
+def _people(
+    measured: Sequence[_Measured], names: Sequence[str], quality: Sequence[str], settings: Settings
+) -> People | None:
     judged = next((one for one in measured if one.pictures.judged), None)
-    if judged is None:
+    if judged is None or not quality:
         return None
     pictures = judged.pictures.judged
     measures = judged.scorer.measure(pictures)
     scores = {name: badness(measures, name) for name in names}
-    return against_people(judged.pictures.name, pictures, scores, seed=settings.seed)
+    return against_people(judged.pictures.name, pictures, scores, quality, seed=settings.seed)
 
 
 def _machine() -> Machine:

@@ -13,7 +13,7 @@ from torch import Tensor
 from qcgen.core.errors import SpecError
 from qcgen.core.seeds import item_seed
 from qcgen.data.imageset import read_image_set
-from qcgen.pipeline.score import find_pictures
+from qcgen.data.pictures import find_pictures
 
 _TABLES = ("labels.csv", "manifest.csv", "catalog.csv")
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
@@ -40,8 +40,8 @@ class Pictures:
     """A domain before it is measured.
 
     Attributes:
-        judged: pictures with people's opinions, good and bad.
-        calibrate: at least so many calibrate, whatever the settings say.
+        judged: pictures with people's opinions, good and bad, as large as they were judged.
+        calibrate, clean: at least so many calibrate or are tested, whatever the settings say.
         packshots: whole products on a white ground.
     """
 
@@ -51,6 +51,7 @@ class Pictures:
     vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
     judged: tuple[Picture, ...] = ()
     calibrate: int = 0
+    clean: int = 0
     packshots: bool = False
 
 
@@ -107,8 +108,9 @@ def read_folder(name: str, folder: Path, *, side: int) -> Pictures:
         SpecError: there is no picture that can be read.
     """
     rows = _rows(folder)
+    paths = find_pictures([folder])
     found = []
-    for path in find_pictures([folder]):
+    for path in paths:
         row = rows.get(path.name, {})
         opinion = row.get("mos_quality")
         found.append(
@@ -120,7 +122,8 @@ def read_folder(name: str, folder: Path, *, side: int) -> Pictures:
                 opinion=float(opinion) if opinion else None,
             )
         )
-    return _with_opinions(Pictures(name, f"pictures of {folder.name}", tuple(found)))
+    one = Pictures(name, f"pictures of {folder.name}", tuple(found))
+    return _with_opinions(one, paths) if all(picture.opinion is not None for picture in found) else one
 
 
 def read_packed(name: str, path: Path, *, sizes: Sizes, seed: int) -> Pictures:
@@ -143,13 +146,14 @@ def read_packed(name: str, path: Path, *, sizes: Sizes, seed: int) -> Pictures:
 
 
 def draw_student(
-    name: str, draw: Draw, like: Pictures, *, sizes: Sizes, calibrate: int, seed: int, tell: Tell
+    name: str, draw: Draw, like: Pictures, *, sizes: Sizes, calibrate: int, clean: int, seed: int, tell: Tell
 ) -> Pictures:
     """A student's own pictures, unpicked, with the products and colours of pictures drawn from another domain.
 
-    They can be made in any number, so this is the domain that can calibrate the whole layer: with `calibrate` pictures.
+    They can be made in any number, so this is the domain on which the whole layer can be calibrated and tested: with at
+    least so many pictures.
     """
-    count = max(sizes.calibrate, calibrate) + sizes.clean + sizes.corrupt
+    count = max(sizes.calibrate, calibrate) + max(sizes.clean, clean) + sizes.corrupt
     rng = np.random.default_rng(seed)
     found: list[Picture] = []
     for start in range(0, count, 32):
@@ -162,7 +166,9 @@ def draw_student(
             for i, image, prompt, one in zip(block, images, prompts, fields, strict=True)
         ]
         tell(len(found), count)
-    return Pictures(name, "what the student makes, unpicked", tuple(found), like.vocabulary, calibrate=calibrate)
+    return Pictures(
+        name, "what the student makes, unpicked", tuple(found), like.vocabulary, calibrate=calibrate, clean=clean
+    )
 
 
 def by_group(one: Pictures) -> Iterator[Pictures]:
@@ -212,12 +218,15 @@ def _rows(folder: Path) -> dict[str, dict[str, str]]:
     return {}
 
 
-def _with_opinions(one: Pictures) -> Pictures:
-    """Where people gave marks, the better half counts as clean."""
-    marks = [picture.opinion for picture in one.pictures if picture.opinion is not None]
-    if len(marks) < len(one.pictures):
-        return one
-    middle = float(np.median(marks))
+def _with_opinions(one: Pictures, paths: Sequence[Path]) -> Pictures:
+    """The better half by people's marks counts as clean. They judged the files as they are, and so do the checks."""
+    middle = float(np.median([picture.opinion or 0.0 for picture in one.pictures]))
     clean = tuple(picture for picture in one.pictures if (picture.opinion or 0.0) >= middle)
-    about = f"{one.about}, the better half by people's marks"
-    return replace(one, about=about, pictures=clean, judged=one.pictures)
+    judged = tuple(replace(picture, image=_whole(path)) for picture, path in zip(one.pictures, paths, strict=True))
+    return replace(one, about=f"{one.about}, the better half by people's marks", pictures=clean, judged=judged)
+
+
+def _whole(path: Path) -> Tensor:
+    """RGB codes of a file that `read_picture` could read."""
+    with PIL.Image.open(path) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()

@@ -17,16 +17,22 @@ _FOLDS = 5
 _FEWEST = 8
 
 
-def against_people(domain: str, pictures: Sequence[Picture], scores: Mapping[str, Values], *, seed: int) -> People:
+def against_people(
+    domain: str, pictures: Sequence[Picture], scores: Mapping[str, Values], quality: Sequence[str], *, seed: int
+) -> People:
     """Bad is the lowest fifth of the marks, good the upper half; what lies between is not asked about.
 
     Reference p-values and the learned weights come from other prompts than the pictures that they judge.
+
+    Args:
+        quality: what the joint p and the learned combination are made of: a profile's choice, made without the marks.
     """
     marks = np.array([picture.opinion for picture in pictures], dtype=np.float64)
     bad = marks <= np.quantile(marks, _BAD)
     good = marks >= np.quantile(marks, _GOOD)
     names = [name for name, values in scores.items() if np.isfinite(values).mean() > 0.5]
-    matrix = np.stack([scores[name] for name in names], axis=1)
+    together = [name for name in quality if name in names]
+    matrix = np.stack([scores[name] for name in together], axis=1)
     fold = folds_by_group([picture.prompt or picture.key for picture in pictures], _FOLDS, seed=seed)
     joint, learned = _out_of_fold(matrix, bad, good, fold)
     evidence = -np.log(p_matrix(matrix, matrix[good]))
@@ -40,7 +46,7 @@ def against_people(domain: str, pictures: Sequence[Picture], scores: Mapping[str
         detectors={name: _opinion(scores[name], bad, good, seed) for name in names},
         joint=_opinion(joint, bad, good, seed),
         learned=_opinion(learned, bad, good, seed),
-        weights=dict(zip(names, map(float, weights), strict=True)),
+        weights=dict(zip(together, map(float, weights), strict=True)),
         correlation=_correlations(pictures, marks, {name: scores[name] for name in names} | {"joint p": joint}),
     )
 

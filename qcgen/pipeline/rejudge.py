@@ -128,7 +128,16 @@ def _fields(row: Row) -> Mapping[str, str]:
 def _measures(row: Row, policy: Policy) -> tuple[Measure, ...]:
     """Scores carry no version in a row: those stored are taken for the installed detectors'."""
     versions: Mapping[str, int] = {rule.detector: rule.version for rule in policy.rules}
-    scores = [Score(name, versions[name], value) for name, value in row.measures.items() if name in versions]
+    # A row keeps the facts behind a score only where they were part of a finding.
+    facts = {
+        reason.kind: {name: text for name, text in reason.evidence.items() if name not in ("p", "level")}
+        for reason in row.reasons
+    }
+    scores = [
+        Score(name, versions[name], value, facts.get(name, {}))
+        for name, value in row.measures.items()
+        if name in versions
+    ]
     unscored = [Unscored(name, versions[name], reason) for name, reason in row.unscored.items() if name in versions]
     return (*scores, *unscored)
 

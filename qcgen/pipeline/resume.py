@@ -96,8 +96,10 @@ def reconcile(
 ) -> Reconciled:
     """Make folder and database agree: every recorded file is there with its size, no file of this job unrecorded.
 
-    Files that this job cannot have made are left alone.
+    Files that this job cannot have made are left alone. An attempt that a person asked for can lie beyond
+    `max_attempts`.
     """
+    max_attempts = max([max_attempts, *(one.attempt for one in store.review.regenerations(run_id))])
     found = _scan(out_dir / IMAGES)
     removed = sorted(relpath for relpath in found if relpath.endswith(PART))
     recorded: dict[str, int] = {}

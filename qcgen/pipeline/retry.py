@@ -118,6 +118,15 @@ class ShardWorker:
             ]
         return made
 
+    def produce_once(self, items: Sequence[Item], shard: Shard) -> MadeShard:
+        """One attempt at each of these items, whatever the verdicts are; `shard` names them for `settle`."""
+        self._generator.prepare(item.prompt for item in items)
+        files: list[Future[Written]] = []
+        self._open[shard.number] = files
+        made = MadeShard(shard, self._clock)
+        made.add(self._try(items, files))
+        return made
+
     def settle(self, shard: Shard) -> None:
         """The shard is recorded: its files are no longer ours to abandon."""
         del self._open[shard.number]

@@ -17,6 +17,7 @@ from qcgen.core.clock import Clock
 from qcgen.core.errors import IntegrityError, QcgenError
 from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
+from qcgen.core.review import Regeneration
 from qcgen.core.store import Store
 from qcgen.core.types import (
     Finding,
@@ -39,6 +40,7 @@ from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.progress import Progress
 from qcgen.pipeline.record import begin_record
+from qcgen.pipeline.regenerate import make_again
 from qcgen.pipeline.rejudge import rejudge_duplicates, rejudge_queue
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
@@ -172,13 +174,13 @@ class _Runner:
         stored = self.store.run(self.run_info.run_id)
         if stored is not None:
             self._reconcile()
-            if stored.status == "complete" and self._all_done():
+            if stored.status == "complete" and self._all_done() and not self._asked_for():
                 return self._report(stored, report)
         base = self.store.start_run(self.run_info, self.shards)
         self.caps = {key: int(value) for key, value in base.environment.items() if key.startswith(cap_key(""))}
         self._say(replace(self.told, done=self._count_done()))
         try:
-            if not self._all_done():
+            if not self._all_done() or self._asked_for():
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
                 policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
@@ -233,6 +235,13 @@ class _Runner:
         lease = partial(self.store.lease, self.run_info.run_id, owner, seconds=LEASE_S)
         try:
             work_through(lease, worker.produce, partial(self._record, worker), self._tell_recorded)
+            make_again(
+                self._asked_for,
+                worker,
+                self.expansion,
+                size=self.job.engine.shard_size,
+                record=partial(self._record_again, worker),
+            )
         except BaseException:
             for relpath in worker.abandon():
                 (self.folder / relpath).unlink(missing_ok=True)
@@ -279,15 +288,25 @@ class _Runner:
         self._say(replace(self.told, phase="work", generated=self.told.generated + made))
         self.stop.check()
 
-    def _record(self, worker: ShardWorker, made: Pending, token: int) -> Sequence[Produced]:
-        """Files first, then the rows."""
+    def _finish_files(self, made: Pending, stem: str) -> Sequence[Produced]:
         produced = made.finish()
         with self.clock.stage("write"):
             images = [each.image for each in produced if each.image is not None]
             folders = {(self.folder / image.relpath).parent for image in images}
             sync_folders(folders | {folder.parent for folder in folders})
             if self.keeper is not None:
-                self.keeper.write(made.shard, produced)
+                self.keeper.write(stem, produced)
+        return produced
+
+    def _record_again(self, worker: ShardWorker, made: Pending, asked: Sequence[Regeneration]) -> None:
+        produced = self._finish_files(made, f"again-{asked[0].decision_id:06d}")
+        with self.clock.stage("store"):
+            self.store.review.record_regenerated(self.run_info.run_id, list(zip(asked, produced, strict=True)))
+            worker.settle(made.shard)
+
+    def _record(self, worker: ShardWorker, made: Pending, token: int) -> Sequence[Produced]:
+        """Files first, then the rows."""
+        produced = self._finish_files(made, f"{made.shard.number:06d}")
         with self.clock.stage("store"):
             if not self.store.record(self.run_info.run_id, made.shard, token, produced):
                 raise IntegrityError(
@@ -340,6 +359,10 @@ class _Runner:
             )
         self._say(replace(self.told, phase="finish", done=self._count_done()))
         return finished
+
+    def _asked_for(self) -> Sequence[Regeneration]:
+        """Attempts that reviewers asked for; none of a run that is not recorded yet."""
+        return self.store.review.regenerations(self.run_info.run_id)
 
     def _all_done(self) -> bool:
         return self.store.done_shards(self.run_info.run_id) >= {shard.number for shard in self.shards}

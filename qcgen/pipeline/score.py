@@ -1,27 +1,30 @@
 """The checks alone, on picture files made elsewhere."""
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-import PIL.Image
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Measure, Outcome, Severity, Verdict
+from qcgen.core.wording import file_name
+from qcgen.data.decoder import Decoded, Decoder, Limits, Refused
 from qcgen.qc.groups import SIZE, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
 from qcgen.qc.phash import find_duplicates, phash
 from qcgen.qc.policy import Policy
+from qcgen.qc.stale import STALE
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+UNREADABLE = "unreadable"
 _BATCH = 32
+_PIXELS = 4_000_000
+"""Pictures are measured together up to so many pixels: what the detectors derive takes about a hundred bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the checks say of one file; `fields` are the subject's with the picture's size."""
+    """What the checks say of one file; `fields` are the subject's with the picture's size. Without a picture there are
+    no measures, and the verdict's one reason says why."""
 
     subject: Subject
     measures: tuple[Measure, ...]
@@ -44,28 +48,6 @@ class Scored:
     pixels_sha256: str
     phash: str | None
     fields: Mapping[str, str] = field(default_factory=dict)
-
-
-def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """The picture files among `paths` and below the folders among them, sorted.
-
-    Raises:
-        SpecError: a path does not exist or is no picture, or there are none at all.
-    """
-    problems = [f"{path}: no such file or folder. Cure: check the path." for path in paths if not path.exists()]
-    kinds = ", ".join(sorted(ENDINGS))
-    problems += [
-        f"{path}: must end in one of {kinds}. Cure: name pictures or folders."
-        for path in paths
-        if path.is_file() and path.suffix.lower() not in ENDINGS
-    ]
-    if problems:
-        raise SpecError(problems)
-    inside = (found for path in paths for found in (path.rglob("*") if path.is_dir() else [path]))
-    pictures = sorted({path for path in inside if path.is_file() and path.suffix.lower() in ENDINGS})
-    if not pictures:
-        raise SpecError(f"no pictures in {', '.join(map(str, paths))}. Cure: name a folder that holds {kinds}.")
-    return pictures
 
 
 def describe(pictures: Sequence[Path], columns: Mapping[str, Sequence[str]] | None) -> list[Subject]:
@@ -85,7 +67,9 @@ def describe(pictures: Sequence[Path], columns: Mapping[str, Sequence[str]] | No
     found = {path: next((places[end] for end in _ends(path) if end in places), None) for path in pictures}
     missing = [path for path, row in found.items() if row is None]
     if missing:
-        raise SpecError([f"--prompts: no row for {path}. Cure: add one with its name in `file`." for path in missing])
+        raise SpecError(
+            [f"--prompts: no row for {file_name(path)}. Cure: add one with its name in `file`." for path in missing]
+        )
     fields = [name for name in columns if name not in ("file", "prompt")]
     return [
         Subject(path, columns["prompt"][row], {name: columns[name][row] for name in fields})
@@ -95,66 +79,105 @@ def describe(pictures: Sequence[Path], columns: Mapping[str, Sequence[str]] | No
 
 
 def score_files(
-    subjects: Sequence[Subject], inspector: Inspector, policy: Policy, *, tell: Callable[[int], None]
+    subjects: Sequence[Subject],
+    inspector: Inspector,
+    policy: Policy,
+    *,
+    tell: Callable[[int], None],
+    limits: Limits | None = None,
 ) -> list[Scored]:
     """Measure and judge files in the order given, duplicates among them included.
 
+    Every file has its row: one that has no picture is `failed`, with the reason.
+
     Args:
         tell: called with the number of files done.
+        limits: what one file may cost.
     """
     scored: list[Scored] = []
-    for start in range(0, len(subjects), _BATCH):
-        scored += _score_group(subjects[start : start + _BATCH], inspector, policy)
-        tell(len(scored))
-    offered = [one for one in scored if one.phash is not None and one.verdict.outcome is not Outcome.REJECT]
-    hashes = [(str(one.subject.path), one.pixels_sha256, one.phash or "") for one in offered]
-    repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
-    return [
-        replace(
-            one, verdict=judge(one.measures, policy.fit(size=one.fields[SIZE]), extra=(finding,), fields=one.fields)
-        )
-        if (finding := repeated.get(str(one.subject.path)))
-        else one
-        for one in scored
-    ]
+    with Decoder(limits, policy.background) as decoder:
+        for group in _ahead(_groups(subjects, decoder)):
+            scored += _score_group(group, inspector, policy)
+            tell(len(scored))
+    return _with_duplicates(scored, policy)
 
 
-def _score_group(subjects: Sequence[Subject], inspector: Inspector, policy: Policy) -> list[Scored]:
+def refuse(subject: Subject, why: Refused, policy: Policy) -> Scored:
+    """The row of a file without a picture."""
+    message = f"{UNREADABLE}: {why.reason}."
+    reason = Finding(UNREADABLE, Severity.BLOCK, message, evidence={"reason": why.code})
+    verdict = Verdict(Outcome.FAILED, (reason,), None, policy.sha256)
+    return Scored(subject, (), verdict, why.sha256, why.sha256, None, subject.fields)
+
+
+_Group = list[tuple[Subject, Decoded | Refused]]
+
+
+def _groups(subjects: Sequence[Subject], decoder: Decoder) -> Iterator[_Group]:
+    """Some pictures at a time, in the order given."""
+    group: _Group = []
+    pixels = 0
+    for subject, found in zip(subjects, decoder.read(one.path for one in subjects), strict=True):
+        group.append((subject, found))
+        pixels += found.image[0].numel() if isinstance(found, Decoded) else 0
+        if len(group) == _BATCH or pixels >= _PIXELS:
+            yield group
+            group, pixels = [], 0
+    if group:
+        yield group
+
+
+def _ahead(groups: Iterator[_Group]) -> Iterator[_Group]:
+    """The next group is read while this one is measured."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, groups, None)
+        while (group := coming.result()) is not None:
+            coming = reader.submit(next, groups, None)
+            yield group
+
+
+def _score_group(group: _Group, inspector: Inspector, policy: Policy) -> list[Scored]:
     """Pictures of one size go through the detectors together; the order given is kept."""
     done: dict[Path, Scored] = {}
-    by_size: dict[tuple[int, ...], list[tuple[Subject, str, UInt8[Tensor, "3 h w"]]]] = {}
-    for subject in subjects:
-        content = subject.path.read_bytes()
-        sha256 = hashlib.sha256(content).hexdigest()
-        picture = _decode(content)
-        if isinstance(picture, str):
-            done[subject.path] = Scored(subject, (), _unreadable(picture, policy), sha256, sha256, None)
+    by_size: dict[tuple[int, ...], list[tuple[Subject, Decoded]]] = {}
+    for subject, found in group:
+        if isinstance(found, Refused):
+            done[subject.path] = refuse(subject, found, policy)
         else:
-            by_size.setdefault(tuple(picture.shape), []).append((subject, sha256, picture))
+            by_size.setdefault(tuple(found.image.shape), []).append((subject, found))
     for alike in by_size.values():
-        images = torch.stack([picture for _, _, picture in alike])
-        measured = inspector.measure(images, [one.prompt for one, _, _ in alike], [one.fields for one, _, _ in alike])
-        for (subject, sha256, codes), measures, digits in zip(alike, measured, phash(images), strict=True):
-            pixels = hashlib.sha256(f"{tuple(codes.shape)}".encode() + codes.numpy().tobytes()).hexdigest()
-            fields = with_size(subject.fields, codes.shape[2], codes.shape[1])
-            verdict = judge(measures, policy.fit(size=fields[SIZE]), fields=fields)
-            done[subject.path] = Scored(subject, measures, verdict, sha256, pixels, digits, fields)
-    return [done[subject.path] for subject in subjects]
+        images = torch.stack([found.image for _, found in alike])
+        measured = inspector.measure(images, [one.prompt for one, _ in alike], [one.fields for one, _ in alike])
+        for (subject, found), measures, digits in zip(alike, measured, phash(images), strict=True):
+            done[subject.path] = _judge(subject, found, measures, digits, policy)
+    return [done[subject.path] for subject, _ in group]
 
 
-def _decode(content: bytes) -> UInt8[Tensor, "3 h w"] | str:
-    """RGB codes, or why the file is no picture."""
-    try:
-        with PIL.Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as picture:
-            codes = np.array(picture.convert("RGB"))
-    except (OSError, ValueError, PIL.Image.DecompressionBombError) as error:
-        return str(error)
-    return torch.from_numpy(codes).permute(2, 0, 1).contiguous()
+def _judge(subject: Subject, found: Decoded, measures: tuple[Measure, ...], digits: str, policy: Policy) -> Scored:
+    codes = found.image
+    fields = with_size(subject.fields, codes.shape[2], codes.shape[1])
+    notes = tuple(Finding(code, Severity.INFO, f"{code}: {note}.") for code, note in found.notes.items())
+    verdict = judge(measures, policy.fit(size=fields[SIZE]), extra=notes, fields=fields)
+    return Scored(subject, measures, verdict, found.sha256, _digest(codes), digits, fields)
 
 
-def _unreadable(why: str, policy: Policy) -> Verdict:
-    reason = Finding("unreadable", Severity.BLOCK, f"unreadable: the file is no whole PNG, JPEG or WebP ({why}).")
-    return Verdict(Outcome.FAILED, (reason,), None, policy.sha256)
+def _digest(codes: UInt8[Tensor, "3 h w"]) -> str:
+    return hashlib.sha256(f"{tuple(codes.shape)}".encode() + codes.numpy().tobytes()).hexdigest()
+
+
+def _with_duplicates(scored: Sequence[Scored], policy: Policy) -> list[Scored]:
+    offered = [one for one in scored if one.phash is not None and one.verdict.outcome is not Outcome.REJECT]
+    hashes = [(file_name(one.subject.path), one.pixels_sha256, one.phash or "") for one in offered]
+    repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
+    return [_repeats(one, repeated.get(file_name(one.subject.path)), policy) for one in scored]
+
+
+def _repeats(one: Scored, finding: Finding | None, policy: Policy) -> Scored:
+    if finding is None:
+        return one
+    notes = [reason for reason in one.verdict.reasons if reason.severity is Severity.INFO]
+    extra = (*(note for note in notes if note.kind != STALE), finding)
+    return replace(one, verdict=judge(one.measures, policy.fit(size=one.fields[SIZE]), extra=extra, fields=one.fields))
 
 
 def _ends(path: Path) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from qcgen.core.trainspec import (
+    ArtifactHeadTraining,
     AutoencoderTraining,
     ClipTraining,
     PixelTeacherTraining,
@@ -16,7 +17,9 @@ from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.models.card import CARD_FILE
 from qcgen.pipeline.descent import descent, own_licence
 from qcgen.pipeline.hold import hold_folder
+from qcgen.pipeline.planted import draw_pictures, planted
 from qcgen.pipeline.publish import declare_trained
+from qcgen.train.artifacthead import ArtifactHeadTask
 from qcgen.train.autoencoder import AutoencoderTask
 from qcgen.train.clip import ClipTask
 from qcgen.train.loop import Task, fit
@@ -93,4 +96,6 @@ def _task(spec: Training, data: ImageSet) -> Task:
         return PixelTeacherTask(spec, data)
     if isinstance(spec, StockDecoderTraining):
         return StockDecoderTask(spec, data)
+    if isinstance(spec, ArtifactHeadTraining):
+        return ArtifactHeadTask(spec, data, draw_pictures(spec, data), planted(spec))
     return TeacherTask(spec, data)

@@ -26,6 +26,7 @@ def calibrate(
     model_digest: str | None = None,
     fields: Sequence[Mapping[str, str]] | None = None,
     group_by: Sequence[str] = (),
+    asked: Mapping[str, str] | None = None,
 ) -> Calibration:
     """Reference scores from one half of the pictures, the joint min-p statistics from the other.
 
@@ -37,6 +38,7 @@ def calibrate(
         model_digest: the student that made the pictures.
         fields: of each picture, with `size_px` (`groups.with_size`).
         group_by: fields that make groups with limits of their own, coarsest first.
+        asked: digests of the profile's keys that scores depend on (`asking.asked_of`).
 
     Raises:
         SpecError: too few pictures for alpha, or so few that the joint test could never flag; says how many it takes.
@@ -83,6 +85,7 @@ def calibrate(
         group_by=tuple(group_by),
         groups=tuple(groups),
         backed_off={label(group_by, key): n for key, n in backed_off.items()},
+        asked=dict(asked or {}),
     )
 
 

@@ -3,7 +3,6 @@
 All are tests with a stated false alarm; `docs/qc.md` has the simulated numbers.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import ks_2samp
 from torch import Tensor
 
+from qcgen.core.control import ewma
 from qcgen.qc.metrics.vendi import vendi_score
 
 BOOTSTRAPS = 500
@@ -19,7 +19,6 @@ PERMUTATIONS = 200
 LEVEL = 0.01
 FEWEST_SCORES = 20
 """On either side; the asymptotic p-value means nothing with fewer."""
-LAMBDA, WIDTH, BASELINE = 0.2, 2.96, 25
 
 
 def match(wanted: Sequence[str], there: Sequence[str], rng: np.random.Generator, draws: int) -> Int[Tensor, "k n"]:
@@ -85,19 +84,10 @@ def shifted_scores(
 
 
 def trend(nights: Sequence[float]) -> tuple[float, float] | None:
-    """How far the EWMA of the last night is from the baseline's mean, and how far it may be; None with no night after.
-
-    The first 25 nights are the baseline; Z = lambda x + (1 - lambda) Z goes on from its mean over those that follow.
-    """
-    if len(nights) <= BASELINE:
-        return None
-    mean, sigma = float(np.mean(nights[:BASELINE])), float(np.std(nights[:BASELINE], ddof=1))
-    z = mean
-    for night in nights[BASELINE:]:
-        z = LAMBDA * night + (1 - LAMBDA) * z
-    after = len(nights) - BASELINE
-    spread = math.sqrt(LAMBDA / (2 - LAMBDA) * (1 - (1 - LAMBDA) ** (2 * after)))
-    return abs(z - mean), WIDTH * sigma * spread
+    """How far the EWMA of the last night is from the baseline's mean, and how far it may be; None with no night after
+    the baseline."""
+    chart = ewma(nights)
+    return None if chart is None else (abs(chart.values[-1] - chart.centre), chart.reach[-1])
 
 
 def _by_prompt(prompts: Sequence[str], rng: np.random.Generator) -> dict[str, list[int]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -78,6 +78,12 @@ def laid_out(
     pixels = plane.repeat_interleave(side, 0).repeat_interleave(side, 1)[: height - top, : width - left]
     tall, wide = pixels.shape
     return F.pad(pixels, (left, width - left - wide, top, height - top - tall))
+
+
+def sized(mask: Bool[Tensor, "hh ww"], batch: Batch) -> Bool[Tensor, "h w"]:
+    """A mask of the planes' cells as pixels of the picture."""
+    side = batch.planes.cell_px
+    return laid_out(mask, batch, side=side)
 
 
 def widened(mask: Shaped[Tensor, "h w"], reach: int) -> Float[Tensor, "h w"]:

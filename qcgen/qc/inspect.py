@@ -36,6 +36,7 @@ class Inspector:
     ) -> None:
         policy.fit(encoder_digest=None if encoder is None else encoder.digest)
         self._background, self._tile_px = policy.background, policy.tile_px
+        self._settings = policy.settings
         self._accepted = _read_accepted(policy, encoder)
         self._detectors = [find_detectors()[name] for name in policy.names()]
         self._encoder = None if encoder is None else _Remembering(encoder)
@@ -72,6 +73,7 @@ class Inspector:
             self._background,
             None if self._tile_px is None else TileLines.every(self._tile_px, images.shape[2], images.shape[3]),
             None if self._accepted is None else self._accepted.vectors,
+            self._settings,
             () if self._accepted is None else self._accepted.ids,
         )
 
@@ -84,9 +86,10 @@ def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Embeddin
 
 
 def _measures(name: str, version: int, scores: Scores) -> list[Measure]:
+    evidence = scores.evidence or ({},) * len(scores.reasons)
     return [
-        Score(name, version, value) if reason is None else Unscored(name, version, reason)
-        for value, reason in zip(scores.values.tolist(), scores.reasons, strict=True)
+        Score(name, version, value, facts) if reason is None else Unscored(name, version, reason)
+        for value, reason, facts in zip(scores.values.tolist(), scores.reasons, evidence, strict=True)
     ]
 
 

@@ -30,12 +30,13 @@ def judge(
     group = {"level": level.name} if policy.group_by else {}
     for rule in level.rules:
         value, p = values[rule.detector], found_p.get(rule.detector)
+        facts = _facts(by_name.get(rule.detector))
         if value is None:
             found += [_missing(rule, by_name.get(rule.detector))] if rule.required else []
         elif rule.ceiling is not None and rule.beyond(value, rule.ceiling):
-            found.append(_finding(rule, Severity.BLOCK, value, rule.ceiling, p, group))
+            found.append(_finding(rule, Severity.BLOCK, value, rule.ceiling, p, group, facts))
         elif p is not None and _flags(rule, value, p, level, policy.alpha):
-            found.append(_finding(rule, Severity.WARN, value, _limit(rule, value), p, group))
+            found.append(_finding(rule, Severity.WARN, value, _limit(rule, value), p, group, facts))
     statistic = combine(found_p, {rule.detector: rule.importance for rule in level.rules})
     return Verdict(
         outcome=_outcome(found),
@@ -124,7 +125,13 @@ def _order(finding: Finding) -> tuple[int, float, str]:
 
 
 def _finding(
-    rule: Rule, severity: Severity, value: float, limit: float | None, p: float | None, group: Mapping[str, str]
+    rule: Rule,
+    severity: Severity,
+    value: float,
+    limit: float | None,
+    p: float | None,
+    group: Mapping[str, str],
+    facts: Mapping[str, str],
 ) -> Finding:
     good_side = severity is Severity.WARN and _too_good(rule, value)
     side = "below" if rule.higher_is_better != good_side else "above"
@@ -136,8 +143,12 @@ def _finding(
         message=f"{rule.detector} {value:.4g} {rule.unit}: {side} the {bound} {_text(limit)}{chance}.",
         value=value,
         threshold=limit,
-        evidence={} if p is None else {"p": f"{p:.6f}", **group},
+        evidence={**facts, **({} if p is None else {"p": f"{p:.6f}", **group})},
     )
+
+
+def _facts(measure: Measure | None) -> Mapping[str, str]:
+    return measure.evidence if isinstance(measure, Score) else {}
 
 
 def _text(limit: float | None) -> str:

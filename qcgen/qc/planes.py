@@ -113,7 +113,7 @@ class Planes:
         """RGB in codes, averaged over the cells of a square lattice."""
         if side not in self._areas:
             height, width = self._images.shape[-2:]
-            cell = self._cell()
+            cell = self.cell_px
             if height % (side * cell) == width % (side * cell) == 0:
                 self._areas[side] = _pool(self.cells, height // cell // side, width // cell // side)
             else:
@@ -127,11 +127,12 @@ class Planes:
         The last pixels that fill no cell are left out.
         """
         height, width = self._images.shape[-2:]
-        cell = self._cell()
+        cell = self.cell_px
         return _pool(self._images[:, :, : height // cell * cell, : width // cell * cell], cell, cell)
 
-    def _cell(self) -> int:
-        """A power of two, so that coarser lattices can be averaged from the cells."""
+    @property
+    def cell_px(self) -> int:
+        """Side of a cell: a power of two, so that coarser lattices can be averaged from the cells."""
         return 1 << max(0, (min(self._images.shape[-2:]) // _FEWEST_CELLS).bit_length() - 1)
 
     @cached_property

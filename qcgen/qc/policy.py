@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.qc.asking import of_settings, settings_of
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
 from qcgen.qc.profile import (
@@ -21,6 +22,7 @@ from qcgen.qc.profile import (
 from qcgen.qc.proof import examine
 from qcgen.qc.protocol import Detector
 from qcgen.qc.registry import find_detectors
+from qcgen.qc.settings import Settings
 from qcgen.qc.stale import of_files, of_work, refusal
 
 
@@ -94,6 +96,7 @@ class Policy:
     warnings: tuple[str, ...] = ()
     background: tuple[int, int, int] = (255, 255, 255)
     tile_px: int | None = None
+    settings: Settings = field(default_factory=Settings)
 
     def fit(
         self, *, model_digest: str | None = None, encoder_digest: str | None = None, size: str | None = None
@@ -145,6 +148,7 @@ def load_policy(profile: str, *, allow_stale: bool = False) -> Policy:
             gates that has no passing table (`qc.proof`).
     """
     policy = read_policy(profile, allow_stale=allow_stale)
+    _refuse_shown_only(policy)
     refused, warned = examine({rule.detector: rule.version for rule in policy.rules if rule.importance > 0})
     if refused:
         raise PrerequisiteError("\n".join(f"profile {policy.name} detectors.{one}" for one in refused))
@@ -157,15 +161,26 @@ def read_policy(profile: str, *, allow_stale: bool = False) -> Policy:
     wanted = read_profile(path)
     calibration_path = path.parent / wanted.calibration if wanted.calibration else None
     calibration = read_calibration(calibration_path) if calibration_path else None
-    policy = build_policy(wanted, calibration, sha256=_digest(path, calibration_path), allow_stale=allow_stale)
+    references_path = path.parent / wanted.references if wanted.references else None
+    sha256 = _digest(path, calibration_path, references_path)
+    policy = build_policy(wanted, calibration, sha256=sha256, allow_stale=allow_stale, folder=path.parent)
     beside = None if calibration_path is None else embeddings_beside(calibration_path)
     return replace(policy, embeddings=beside if beside is not None and beside.is_file() else None)
 
 
 def build_policy(
-    profile: Profile, calibration: Calibration | None, *, sha256: str, allow_stale: bool = False
+    profile: Profile,
+    calibration: Calibration | None,
+    *,
+    sha256: str,
+    allow_stale: bool = False,
+    folder: Path | None = None,
 ) -> Policy:
-    """Join a profile with its calibration; the errors of `load_policy`."""
+    """Join a profile with its calibration; the errors of `load_policy`.
+
+    Args:
+        folder: where the profile's relative paths start; None leaves its references out.
+    """
     known = find_detectors()
     unknown = [name for name in profile.detectors if name not in known]
     if unknown:
@@ -188,8 +203,27 @@ def build_policy(
         allow_stale=allow_stale,
         background=profile.background,
         tile_px=profile.tile_px,
+        settings=settings_of(profile, folder),
     )
-    return policy if calibration is None else policy.admit(of_files(profile, calibration, known))
+    if calibration is None:
+        return policy
+    return policy.admit([*of_files(profile, calibration, known), *of_settings(policy.settings, calibration)])
+
+
+def _refuse_shown_only(policy: Policy) -> None:
+    """A number that means nothing from one prompt to the next decides nothing, however it was calibrated."""
+    known = find_detectors()
+    reasons = {rule.detector: getattr(known[rule.detector], "shown_only", None) for rule in policy.rules}
+    gating = [rule for rule in policy.rules if reasons[rule.detector] and (rule.importance or rule.ceiling is not None)]
+    if gating:
+        raise SpecError(
+            [
+                f"profile {policy.name} detectors.{rule.detector}: is shown and never judges, because "
+                f"{reasons[rule.detector]} (got importance {rule.importance:g}, ceiling {rule.ceiling}). "
+                "Cure: importance 0 and no ceiling."
+                for rule in gating
+            ]
+        )
 
 
 def _levels(calibration: Calibration, rules: Sequence[Rule], alpha: float) -> dict[Key, Level]:
@@ -244,5 +278,6 @@ def _rule(profile: Profile, detector: Detector, reference: Reference | None, joi
 
 
 def _digest(*paths: Path | None) -> str:
-    parts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path is not None]
+    # One that is missing is told by whoever reads it.
+    parts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path is not None and path.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -6,9 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.qc.settings import TEMPLATES
 
 
 class _Frozen(BaseModel):
@@ -46,6 +47,23 @@ class DetectorRule(_Frozen):
 _Code = Annotated[int, Field(ge=0, le=255)]
 
 
+def _one_place(template: str) -> str:
+    if "{}" not in template or template.count("{") != 1 or template.count("}") != 1:
+        raise ValueError(f"must hold {{}} once and no other brace (got {template!r}). Cure: a photo of a {{}}")
+    return template
+
+
+_Template = Annotated[str, AfterValidator(_one_place)]
+_Concept = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Screening(_Frozen):
+    """Captions of what no picture may show, and of what pictures here do show."""
+
+    unwanted: Annotated[tuple[_Concept, ...], Field(min_length=1)]
+    wanted: Annotated[tuple[_Concept, ...], Field(min_length=1)]
+
+
 class Profile(_Frozen):
     """What a kind of catalogue wants of its pictures.
 
@@ -53,6 +71,10 @@ class Profile(_Frozen):
         calibration: a path from the profile's own folder.
         background: the ground that it wants behind the product, RGB in codes; only the detector `background` reads it.
         tile_px: from one tile to the next, where the decoder works in tiles; only the detector `tile_seam` reads it.
+        templates: captions with one `{}` for what the CLIP is asked of each class.
+        attributes: fields of the items table that `attribute_margin` checks, each with its wording (one `{}`).
+        screening: concepts that `screening` looks for.
+        references: a file of `qcgen references`, a path from the profile's own folder; for `memorisation`.
         revision: counts the versions that were learnt from decisions.
         parent: the digest of the policy before.
     """
@@ -64,6 +86,10 @@ class Profile(_Frozen):
     calibration: str | None
     background: tuple[_Code, _Code, _Code] = (255, 255, 255)
     tile_px: int | None = Field(None, ge=16)
+    templates: Annotated[tuple[_Template, ...], Field(min_length=1, max_length=50)] = TEMPLATES
+    attributes: Mapping[str, _Template] = {}
+    screening: Screening | None = None
+    references: str | None = None
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
     revision: int = Field(1, ge=1)
     parent: str | None = None
@@ -104,6 +130,7 @@ class Calibration(_Frozen):
         uncalibrated: detectors of the profile that had too few scores, with how many.
         group_by: item fields (or `size_px`) that make groups, coarsest first; `groups` have limits of their own.
         backed_off: groups that had too few pictures for that, with how many.
+        asked: digests of the profile's keys that scores depend on (`asking.asked_of`).
     """
 
     version: Literal[1]
@@ -123,6 +150,7 @@ class Calibration(_Frozen):
     group_by: tuple[str, ...] = ()
     groups: tuple[GroupReference, ...] = ()
     backed_off: Mapping[str, int] = {}
+    asked: Mapping[str, str] = {}
 
 
 _File = TypeVar("_File", Profile, Calibration)

@@ -1,7 +1,7 @@
 """What a detector and a set metric are, and what they are given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.qc.foreground import Clusters, find_clusters
 from qcgen.qc.planes import Planes
+from qcgen.qc.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Batch:
         background: the ground that the profile wants behind the product, RGB in codes.
         tile_lines: None where the pictures were decoded whole, or nobody knows.
         accepted: the encoder's unit vectors of pictures that people accepted, or None.
+        settings: what the profile asks beyond limits.
         accepted_ids: of these pictures, where they are known.
     """
 
@@ -50,6 +52,7 @@ class Batch:
     background: tuple[int, int, int] = (255, 255, 255)
     tile_lines: TileLines | None = None
     accepted: Float[Tensor, "n d"] | None = None
+    settings: Settings = field(default_factory=Settings)
     accepted_ids: tuple[str, ...] = ()
 
     @cached_property
@@ -85,10 +88,12 @@ class Scores:
     Attributes:
         values: float64 on the CPU; 0 where `reasons` is set.
         reasons: None where scored; else a reason code such as `too_small`, `no_foreground`, `not_applicable`.
+        evidence: small facts behind each value for the reviewer, one mapping a picture, or nothing at all.
     """
 
     values: Float[Tensor, " b"]
     reasons: tuple[str | None, ...]
+    evidence: tuple[Mapping[str, str], ...] = ()
 
 
 class Detector(Protocol):

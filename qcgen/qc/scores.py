@@ -1,6 +1,6 @@
 """Building `Scores`: values in range on the CPU, reasons where there is no value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,10 +21,12 @@ def scored(values: Float[Tensor, " b"], limits: tuple[float, float], **missing: 
     return with_reasons(on_cpu.clamp(*limits), reasons)
 
 
-def with_reasons(values: Float[Tensor, " b"], reasons: Sequence[str | None]) -> Scores:
+def with_reasons(
+    values: Float[Tensor, " b"], reasons: Sequence[str | None], evidence: Sequence[Mapping[str, str]] = ()
+) -> Scores:
     """Scores with 0 wherever a reason is given."""
     absent = torch.tensor([reason is not None for reason in reasons], dtype=torch.bool)
-    return Scores(torch.where(absent, 0.0, values.double().cpu()), tuple(reasons))
+    return Scores(torch.where(absent, 0.0, values.double().cpu()), tuple(reasons), tuple(evidence))
 
 
 def unscored(batch: Batch, reason: str) -> Scores:

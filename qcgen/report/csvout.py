@@ -1,32 +1,17 @@
 """CSV that a spreadsheet opens without running anything: text that could start a formula is marked, numbers stay."""
 
 import csv
-import json
 import os
-import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TextIO
 
-from qcgen.core.errors import IntegrityError
-from qcgen.core.types import Outcome, Row, RunInfo
-from qcgen.report.protocol import Cell, Link, Mark, Number, Table
-from qcgen.report.tally import reasons_of
-
-IMAGE_COLUMNS = (
-    "run_id", "image_id", "sku", "prompt", "seed", "attempt", "model", "model_digest", "width", "height",
-    "relpath", "file_sha256", "verdict", "reasons", "decision",
-)  # fmt: skip
-FLAG_COLUMNS = (
-    "run_id", "image_id", "sku", "attempt", "current", "verdict", "kind", "severity", "message", "value", "threshold",
-    "evidence",
-)  # fmt: skip
-DECISION_COLUMNS = ("run_id", "image_id", "sku", "attempt", "file_sha256", "verdict", "decision")
+from qcgen.report.columns import Value
+from qcgen.report.protocol import Cell, Heat, Link, Mark, Number, Table
 
 _STARTS_FORMULA = frozenset("=+-@\t\r\n|%")
-_Value = str | int | float | None
 
 
 def make_safe(text: str) -> str:
@@ -42,75 +27,37 @@ def make_safe(text: str) -> str:
     return clean
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[_Value]]) -> None:
-    """Write all rows or nothing: the file appears under its name when it is complete."""
-    with _replacing(path) as file:
-        writer = csv.writer(_Lines(file))
-        writer.writerow([make_safe(column) for column in columns])
-        writer.writerows([_cell(value) for value in row] for row in rows)
+class CsvFile:
+    """A sink of rows; the file appears under its name when it is complete."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._path, self._part = path, path.with_name(path.name + ".part")
+        self._file = self._part.open("w", encoding="utf-8", errors="replace", newline="")
+        self._writer = csv.writer(_Lines(self._file))
+        self.add(columns)
+
+    def add(self, row: Sequence[Value]) -> None:
+        self._writer.writerow([_cell(value) for value in row])
+
+    def __enter__(self) -> "CsvFile":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            with self._file:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            if kind is None:
+                os.replace(self._part, self._path)
+        finally:
+            self._part.unlink(missing_ok=True)
 
 
-class AttemptFiles:
-    """images.csv, flags.csv and decisions.csv from one pass over every attempt.
-
-    The detectors' columns are known only at the end, so rows wait in a spool file, not in memory.
-    """
-
-    def __init__(self, run: RunInfo, folder: Path) -> None:
-        self.attempts = 0
-        self._run = run
-        self._folder = folder
-
-    def write(self, rows: Iterable[Row]) -> None:
-        names: set[str] = set()
-        with (
-            tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool,
-            _replacing(self._folder / "flags.csv") as flag_file,
-            _replacing(self._folder / "decisions.csv") as decision_file,
-        ):
-            flags = csv.writer(_Lines(flag_file))
-            flags.writerow(FLAG_COLUMNS)
-            decisions = csv.writer(_Lines(decision_file))
-            decisions.writerow(DECISION_COLUMNS)
-            for row in _in_order(rows):
-                self.attempts += 1
-                names.update(row.measures, row.unscored)
-                spool.write(json.dumps([self._image(row), dict(row.measures)]) + "\n")
-                flags.writerows([_cell(value) for value in flag] for flag in self._flags(row))
-                if row.decision is not None:
-                    decisions.writerow([_cell(value) for value in self._decision(row)])
-            spool.seek(0)
-            ordered = sorted(names)
-            columns = (*IMAGE_COLUMNS, *(f"m_{name}" for name in ordered))
-            write_csv(self._folder / "images.csv", columns, _join(spool, ordered))
-
-    def _image(self, row: Row) -> list[_Value]:
-        run = self._run
-        made = row.relpath is not None
-        return [
-            run.run_id, row.image_id, row.sku, row.prompt, row.seed, row.attempt, run.model, run.model_digest,
-            row.width if made else None, row.height if made else None, row.relpath, row.file_sha256,
-            str(_verdict(row)), ";".join(reasons_of(row)), row.decision,
-        ]  # fmt: skip
-
-    def _flags(self, row: Row) -> Iterator[list[_Value]]:
-        start: list[_Value] = [
-            self._run.run_id,
-            row.image_id,
-            row.sku,
-            row.attempt,
-            int(row.current),
-            str(_verdict(row)),
-        ]
-        for found in row.reasons:
-            evidence = json.dumps(dict(found.evidence), sort_keys=True, ensure_ascii=False) if found.evidence else None
-            yield [*start, found.kind, str(found.severity), found.message, found.value, found.threshold, evidence]
-        if not row.reasons:
-            for kind, message in reasons_of(row).items():
-                yield [*start, kind, "block", message, None, None, None]
-
-    def _decision(self, row: Row) -> list[_Value]:
-        return [self._run.run_id, row.image_id, row.sku, row.attempt, row.file_sha256, str(_verdict(row)), row.decision]
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+    """Write all rows or nothing."""
+    with CsvFile(path, columns) as file:
+        for row in rows:
+            file.add(row)
 
 
 def write_table(path: Path, table: Table) -> None:
@@ -118,34 +65,13 @@ def write_table(path: Path, table: Table) -> None:
     write_csv(path, [column.title for column in table.columns], ([_plain(cell) for cell in row] for row in table.rows))
 
 
-def _verdict(row: Row) -> Outcome:
-    return row.outcome if row.relpath is not None else Outcome.FAILED
-
-
-def _in_order(rows: Iterable[Row]) -> Iterator[Row]:
-    """The files must not depend on how a store happens to answer, so a wrong order is an error, not sorted away."""
-    last = (-1, 0)
-    for row in rows:
-        place = (row.item_index, row.attempt)
-        if place <= last:
-            raise IntegrityError(f"rows must come in item order, then attempt: got {place} after {last}")
-        last = place
-        yield row
-
-
-def _join(spool: TextIO, names: Sequence[str]) -> Iterator[list[_Value]]:
-    for line in spool:
-        fixed, measures = json.loads(line)
-        yield [*fixed, *(measures.get(name) for name in names)]
-
-
-def _plain(cell: Cell) -> _Value:
-    if isinstance(cell, Number):
+def _plain(cell: Cell) -> Value:
+    if isinstance(cell, Number | Heat):
         return cell.value
     return cell.text if isinstance(cell, Link | Mark) else cell
 
 
-def _cell(value: _Value) -> str:
+def _cell(value: Value) -> str:
     """Numbers in their shortest exact form, text made safe, None empty."""
     if value is None:
         return ""
@@ -162,16 +88,3 @@ class _Lines:
 
     def write(self, line: str) -> int:
         return self._file.write(line.removesuffix("\r\n") + "\n")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", errors="replace", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -53,8 +53,12 @@ class GridData:
         self._reason_start: array[int] = array("I", [0])
         self._reason: array[int] = array("H")
         self._messages: list[str] = []
+        self._overlays: dict[int, str] = {}
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, *, overlay: str | None = None) -> None:
+        """`overlay`: a picture to lay over the row's own, relative to the images' folder."""
+        if overlay is not None:
+            self._overlays[self._rows] = overlay
         outcome = row.outcome if row.relpath is not None else Outcome.FAILED
         tile = self._pictures.thumbnail(row)
         self._sheets.add(tile)
@@ -99,6 +103,7 @@ class GridData:
                 "list": _pack(self._reason),
                 "messages": self._messages,
             },
+            "overlays": self._overlays,
             "metrics": {name: _pack(self._metrics[name]) for name in sorted(self._metrics)},
         }
         # A string for JSON.parse loads about twice as fast as the same data written as a JavaScript literal.

@@ -30,7 +30,19 @@ class Mark:
     text: str
 
 
-Cell = str | Number | Link | Mark
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A number in a shaded cell. `level`: -3 (much worse) to 3 (much better), 0 shaded without a direction.
+
+    The text must carry a sign of its own: the shade only repeats it.
+    """
+
+    value: float
+    text: str
+    level: int
+
+
+Cell = str | Number | Link | Mark | Heat
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +126,49 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
+    """`wide`: pictures are twice as wide as tall."""
+
     kind: ClassVar[str] = "gallery"
     pictures: tuple[Picture, ...]
     table: Table
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One reason with what shows it.
+
+    Attributes:
+        measured: the number, its unit and its limit.
+        overlay: laid over the picture, transparent where nothing is marked; `scale` says what no colour and the
+            strongest stand for.
+        companion: another picture, shown beside.
+        swatches: a colour with its label.
+    """
+
+    title: str
+    measured: str
+    says: str
+    overlay: str | None = None
+    companion: str | None = None
+    scale: tuple[str, str] | None = None
+    charts: tuple[Markup, ...] = ()
+    swatches: tuple[tuple[Markup, str], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A doubtful picture; the strongest reason first."""
+
+    picture: Picture
+    exhibits: tuple[Exhibit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    kind: ClassVar[str] = "cases"
+    cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +199,7 @@ class Text:
     text: str
 
 
-Block = Table | Figure | Panels | Band | Gallery | Facts | Code | Bullets | Text
+Block = Table | Figure | Panels | Band | Gallery | Cases | Facts | Code | Bullets | Text
 
 
 @dataclass(frozen=True, slots=True)

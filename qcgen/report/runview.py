@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qcgen.core.types import Outcome, RunInfo
+from qcgen.core.evidence import Shown
+from qcgen.core.types import Finding, Outcome, RunInfo
 from qcgen.report.intervals import Share
 
 
@@ -88,6 +89,26 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Ghost:
+    """The same detector's histogram in the run before this one; `edges` has one more entry than `counts`."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How well a detector's number tells what people refused from what they passed.
+
+    `auroc`: probability that a refused image has the larger number; a tie is half.
+    """
+
+    auroc: float
+    refused: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Histogram:
     """One detector's numbers.
 
@@ -107,11 +128,19 @@ class Histogram:
     median: float
     p95: float
     limits: tuple[Limit, ...]
+    told: Told | None = None
+    ghost: Ghost | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """One doubtful image; `thumbnail` is a file of the report's folder, `href` leads to the full picture."""
+    """One doubtful image.
+
+    Attributes:
+        thumbnail: a file of the report's folder.
+        href: leads to the full picture.
+        evidence: what shows its reasons; the files that it names lie in the report's folder.
+    """
 
     image_id: str
     sku: str
@@ -124,6 +153,13 @@ class Worst:
     joint_p: float | None
     thumbnail: str | None
     href: str | None
+    evidence: tuple[Shown, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What of the report's folder the image is shown with."""
+        named = [self.thumbnail, *(name for one in self.evidence for name in (one.overlay, one.companion))]
+        return tuple(name for name in named if name is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +182,8 @@ class RunView:
     nights: oldest first, this run last.
     unscored: (detector, reason) -> images.
     lost_pictures: stored images whose file could not be read for a thumbnail.
+    checks: what was looked at beside the pictures (licence, audit chain), in the words of those who looked.
+    formats: of `html`, `csv` and `parquet`; what lies in the folder.
     spec: the job as it ran, empty where the run has none.
     """
 
@@ -163,4 +201,11 @@ class RunView:
     lost_pictures: int
     attempts: int
     spec: Mapping[str, object]
-    has_csv: bool
+    checks: tuple[Finding, ...] = ()
+    formats: frozenset[str] = frozenset()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the files with a row an image, a flag and a decision."""
+        ends = [end for end in ("csv", "parquet") if end in self.formats]
+        return tuple(f"{name}.{end}" for name in ("images", "flags", "decisions") for end in ends)

@@ -4,19 +4,24 @@ import math
 from dataclasses import asdict
 
 from qcgen.core.types import Finding
+from qcgen.report.answer import answer
+from qcgen.report.columns import SCHEMA_VERSION
 from qcgen.report.intervals import Share
 from qcgen.report.runview import RunView
 
 
 def summarise(view: RunView) -> dict[str, object]:
     """At least the keys of `qcgen runs show --json`; `report` is relative to the file itself."""
-    run, counts = view.run, view.counts
+    run, counts, told = view.run, view.counts, answer(view)
     return {
-        "schema": 1,
+        "schema": SCHEMA_VERSION,
         "run_id": run.run_id,
         "name": run.name,
         "status": run.status,
         "purpose": run.purpose,
+        "answer": told.words,
+        "state": told.state,
+        "why": list(told.reasons),
         "planned": counts.planned,
         "generated": counts.generated,
         "failed": counts.failed,
@@ -42,6 +47,7 @@ def summarise(view: RunView) -> dict[str, object]:
         "pass_rate": _share(view.passed, "clopper-pearson"),
         "miss_rate": {**_share(view.missed, "clopper-pearson"), "upper_95_one_sided": view.missed_upper},
         "gates": [_gate(gate) for gate in run.gates],
+        "checks": [_gate(check) for check in view.checks],
         "reasons": [
             {
                 "kind": one.kind,
@@ -63,6 +69,9 @@ def summarise(view: RunView) -> dict[str, object]:
                 "p05": shape.p05,
                 "median": shape.median,
                 "p95": shape.p95,
+                "edges": list(shape.edges),
+                "counts": [one + other for one, other in zip(shape.accepted, shape.others, strict=True)],
+                "told": None if shape.told is None else asdict(shape.told),
                 "limits": [
                     {"value": limit.value, "least": limit.least, "images": limit.images} for limit in shape.limits
                 ],

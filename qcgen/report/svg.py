@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from qcgen.report import svgparts as draw
 from qcgen.report import words
-
-WIDTH = 360.0
+from qcgen.report.svgparts import WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ def stacked_bar(key: str, title: str, parts: Sequence[Part]) -> Markup:
     for part in parts:
         if part.amount:
             wide = part.amount / total * WIDTH
-            shapes.append(_rect(part.state, left, 0, max(wide, 1.0), 14))
+            shapes.append(draw.rect(part.state, left, 0, max(wide, 1.0), 14))
             left += wide
     said = ", ".join(f"{words.count(part.amount)} {part.state}" for part in parts if part.amount)
-    body = "".join(shapes) or _rect("open", 0, 0, WIDTH, 14)
-    return _svg(key, title, said or "nothing yet", 14, body, stretch=True)
+    body = "".join(shapes) or draw.rect("open", 0, 0, WIDTH, 14)
+    return draw.svg(key, title, said or "nothing yet", 14, body, stretch=True)
 
 
 def bars(key: str, title: str, rows: Sequence[tuple[str, Sequence[Part]]]) -> Markup:
@@ -44,17 +44,17 @@ def bars(key: str, title: str, rows: Sequence[tuple[str, Sequence[Part]]]) -> Ma
     for place, (label, parts) in enumerate(rows):
         top = place * 36
         total = sum(part.amount for part in parts)
-        shapes.append(_text(0, top + 13, _clip(label, 40), label))
-        shapes.append(_text(WIDTH, top + 13, words.count(total), anchor="end"))
+        shapes.append(draw.text(0, top + 13, draw.clip(label, 40), label))
+        shapes.append(draw.text(WIDTH, top + 13, words.count(total), anchor="end"))
         shapes.append(f'<rect class="track" x="0" y="{top + 18}" width="{WIDTH:g}" height="10" rx="2"/>')
         left = 0.0
         for part in parts:
             wide = part.amount / longest * WIDTH
             if part.amount:
-                shapes.append(_rect(part.state, left, top + 18, max(wide, 1.5), 10))
+                shapes.append(draw.rect(part.state, left, top + 18, max(wide, 1.5), 10))
             left += wide
     said = "; ".join(f"{label}: {sum(part.amount for part in parts)}" for label, parts in rows)
-    return _svg(key, title, said or "no rows", max(len(rows) * 36, 20), "".join(shapes))
+    return draw.svg(key, title, said or "no rows", max(len(rows) * 36, 20), "".join(shapes))
 
 
 def histogram(
@@ -65,8 +65,13 @@ def histogram(
     lower: Sequence[int],
     upper: Sequence[int],
     limits: Sequence[tuple[float, str]],
+    ghost: tuple[Sequence[float], Sequence[int]] | None = None,
 ) -> Markup:
-    """Bins with `lower` (accepted) at the bottom and `upper` (all others) on top; dashed lines at the limits."""
+    """Bins with `lower` (accepted) at the bottom and `upper` (all others) on top; dashed lines at the limits.
+
+    Args:
+        ghost: edges and counts of the run before, drawn as an outline that holds as much area.
+    """
     left, right, top, floor = 8.0, WIDTH - 8.0, 24.0, 112.0
     tallest = max((a + b for a, b in zip(lower, upper, strict=True)), default=0) or 1
     span = edges[-1] - edges[0]
@@ -74,7 +79,7 @@ def histogram(
     def across(value: float) -> float:
         return left + (value - edges[0]) / span * (right - left)
 
-    shapes = [_line("axis", left, floor, right, floor)]
+    shapes = [draw.line("axis", left, floor, right, floor)]
     for start, stop, good, other in zip(edges, edges[1:], lower, upper, strict=False):
         x, wide = across(start), across(stop) - across(start) - 1
         tall_good = good / tallest * (floor - top)
@@ -84,22 +89,28 @@ def histogram(
             max(tall, 1.5) if amount else 0.0 for tall, amount in ((tall_good, good), (tall_other, other))
         )
         if good:
-            shapes.append(_rect("plain", x, floor - tall_good, wide, tall_good))
+            shapes.append(draw.rect("plain", x, floor - tall_good, wide, tall_good))
         if other:
-            shapes.append(_rect("bad", x, floor - tall_good - tall_other, wide, tall_other))
+            shapes.append(draw.rect("bad", x, floor - tall_good - tall_other, wide, tall_other))
+    if ghost is not None:
+        scale = (sum(lower) + sum(upper)) / tallest * (edges[1] - edges[0]) * (floor - top)
+        shapes.append(draw.outline("ghost", *ghost, across=across, floor=floor, scale=scale, ceiling=top))
     for value, label in limits:
         x = across(value)
-        shapes.append(_line("limit", x, top - 8, x, floor + 4))
+        shapes.append(draw.line("limit", x, top - 8, x, floor + 4))
         anchor = "start" if x < WIDTH * 0.5 else "end"
-        shapes.append(_text(x + (4 if anchor == "start" else -4), top - 10, label, anchor=anchor, strong=True))
+        shapes.append(draw.text(x + (4 if anchor == "start" else -4), top - 10, label, anchor=anchor, strong=True))
     for share in (0.0, 0.5, 1.0):
         value = edges[0] + share * span
         anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-        shapes.append(_text(across(value), floor + 16, words.number(_tidy(value, span), 3), anchor=anchor, muted=True))
+        shapes.append(
+            draw.text(across(value), floor + 16, words.number(draw.tidy(value, span), 3), anchor=anchor, muted=True)
+        )
     axis = f"{words.number(edges[0])} to {words.number(edges[-1])}"
     said = f"{sum(lower)} accepted and {sum(upper)} other values from {axis}"
     said += "".join(f"; {label}" for _, label in limits)
-    return _svg(key, title, said, 134, "".join(shapes))
+    said += "; the run before as an outline" if ghost is not None else ""
+    return draw.svg(key, title, said, 134, "".join(shapes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +135,23 @@ def interval_dots(key: str, title: str, dots: Sequence[Dot], *, reference: float
         return left + (rate - start) / (1 - start) * (right - left)
 
     floor = len(dots) * 24 + 6
-    shapes = [_line("axis", left, floor, right, floor)]
-    shapes.append(_line("limit", across(reference), 0, across(reference), floor + 4))
+    shapes = [draw.line("axis", left, floor, right, floor)]
+    shapes.append(draw.line("limit", across(reference), 0, across(reference), floor + 4))
     for place, dot in enumerate(dots):
         y = place * 24 + 14
         state = "bad" if dot.marked else "plain"
-        shapes.append(_text(0, y + 4, _clip(dot.label, 17), dot.label))
-        shapes.append(_line(f"whisker {state}", across(dot.low), y, across(dot.high), y))
+        shapes.append(draw.text(0, y + 4, draw.clip(dot.label, 17), dot.label))
+        shapes.append(draw.line(f"whisker {state}", across(dot.low), y, across(dot.high), y))
         x = across(dot.rate)
         if dot.marked:
             shapes.append(f'<path class="fill bad" d="M{x:.1f} {y - 6}l6 6-6 6-6-6z"/>')
         else:
             shapes.append(f'<circle class="fill plain" cx="{x:.1f}" cy="{y}" r="4"/>')
-        shapes.append(_text(WIDTH, y + 4, dot.note, anchor="end", muted=True))
+        shapes.append(draw.text(WIDTH, y + 4, dot.note, anchor="end", muted=True))
     for rate, anchor in ((start, "start"), ((1 + start) / 2, "middle"), (1.0, "end")):
-        shapes.append(_text(across(rate), floor + 16, f"{100 * rate:.0f} %", anchor=anchor, muted=True))
+        shapes.append(draw.text(across(rate), floor + 16, f"{100 * rate:.0f} %", anchor=anchor, muted=True))
     said = "; ".join(f"{dot.label}: {words.percent(dot.rate)}" for dot in dots)
-    return _svg(key, title, said or "no slices", floor + 22, "".join(shapes))
+    return draw.svg(key, title, said or "no slices", floor + 22, "".join(shapes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,22 +176,26 @@ def spans(
     def across(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
 
-    shapes = [_line("axis", left, floor, right, floor)]
+    shapes = [draw.line("axis", left, floor, right, floor)]
     if reference is not None:
-        shapes.append(_line("limit", across(reference), 0, across(reference), floor + 4))
+        shapes.append(draw.line("limit", across(reference), 0, across(reference), floor + 4))
     for place, row in enumerate(rows):
         y = place * 24 + 14
-        shapes.append(_text(0, y + 4, _clip(row.label, int(label_width / 7)), row.label, strong=row.look == "accent"))
+        shapes.append(
+            draw.text(0, y + 4, draw.clip(row.label, int(label_width / 7)), row.label, strong=row.look == "accent")
+        )
         start, end = across(row.value - 2 * row.error), across(row.value + 2 * row.error)
-        shapes.append(_line("whisker plain", start, y, end, y))
+        shapes.append(draw.line("whisker plain", start, y, end, y))
         shapes.append(f'<circle class="fill {row.look}" cx="{across(row.value):.1f}" cy="{y}" r="4"/>')
-        shapes.append(_text(WIDTH, y + 4, row.note, anchor="end", muted=True))
+        shapes.append(draw.text(WIDTH, y + 4, row.note, anchor="end", muted=True))
     for value, anchor in ((low, "start"), (high, "end")):
         shapes.append(
-            _text(across(value), floor + 16, words.number(_tidy(value, high - low), 3), anchor=anchor, muted=True)
+            draw.text(
+                across(value), floor + 16, words.number(draw.tidy(value, high - low), 3), anchor=anchor, muted=True
+            )
         )
     said = "; ".join(f"{row.label}: {row.note}" for row in rows)
-    return _svg(key, title, said or "no values", floor + 22, "".join(shapes))
+    return draw.svg(key, title, said or "no values", floor + 22, "".join(shapes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +223,10 @@ def sparkline(key: str, title: str, points: Sequence[Point], *, middle: float | 
 
     shapes = []
     for rate in (start, (1 + start) / 2, 1.0):
-        shapes.append(_line("axis faint", left, down(rate), right, down(rate)))
-        shapes.append(_text(left - 5, down(rate) + 4, f"{100 * rate:.0f}", anchor="end", muted=True))
+        shapes.append(draw.line("axis faint", left, down(rate), right, down(rate)))
+        shapes.append(draw.text(left - 5, down(rate) + 4, f"{100 * rate:.0f}", anchor="end", muted=True))
     if middle is not None:
-        shapes.append(_line("limit", left, down(middle), right, down(middle)))
+        shapes.append(draw.line("limit", left, down(middle), right, down(middle)))
     drawing = False
     line = ""
     for place, point in enumerate(points):
@@ -219,18 +234,18 @@ def sparkline(key: str, title: str, points: Sequence[Point], *, middle: float | 
         if point.change:
             shapes.append(f'<path class="fill warn" d="M{x:.1f} {floor + 4:g}l5 8h-10z"/>')
         if point.rate is None:
-            shapes.append(_text(x, floor - 4, "?", anchor="middle", muted=True))
+            shapes.append(draw.text(x, floor - 4, "?", anchor="middle", muted=True))
             drawing = False
             continue
         line += f"{'L' if drawing else 'M'}{x:.1f} {down(point.rate):.1f}"
         drawing = True
-        shapes.append(_line("whisker plain", x, down(point.low), x, down(point.high)))
+        shapes.append(draw.line("whisker plain", x, down(point.low), x, down(point.high)))
         look, radius = ("accent", 5) if place == len(points) - 1 else ("plain", 3)
         shapes.append(f'<circle class="fill {look}" cx="{x:.1f}" cy="{down(point.rate):.1f}" r="{radius}"/>')
     if line:
         shapes.insert(0, f'<path class="trend" d="{line}"/>')
     said = ", ".join(words.percent(point.rate) if point.rate is not None else "unknown" for point in points)
-    return _svg(key, title, f"oldest first: {said}", 128, "".join(shapes))
+    return draw.svg(key, title, f"oldest first: {said}", 128, "".join(shapes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,20 +296,22 @@ def curves(
     shapes = []
     for share in (0.0, 0.5, 1.0):
         y = low * (high / low) ** share if logarithmic else low + share * (high - low)
-        shapes.append(_line("axis faint", left, down(y), right, down(y)))
-        shapes.append(_text(left - 5, down(y) + 4, words.number(_tidy(y, high - low), 2), anchor="end", muted=True))
+        shapes.append(draw.line("axis faint", left, down(y), right, down(y)))
+        shapes.append(
+            draw.text(left - 5, down(y) + 4, words.number(draw.tidy(y, high - low), 2), anchor="end", muted=True)
+        )
     if reference is not None:
-        shapes.append(_line("limit", left, down(reference), right, down(reference)))
+        shapes.append(draw.line("limit", left, down(reference), right, down(reference)))
     for number, line in enumerate(shown):
         shapes.append(f'<path class="curve {line.look}" d="{_path(line, across, down)}"/>')
         x = left + number * (right - left) / max(len(shown), 1)
-        shapes.append(_line(f"curve {line.look}", x, 10, x + 14, 10))
-        shapes.append(_text(x + 18, 14, line.label, muted=True))
+        shapes.append(draw.line(f"curve {line.look}", x, 10, x + 14, 10))
+        shapes.append(draw.text(x + 18, 14, line.label, muted=True))
     shapes += [f'<path class="fill warn" d="M{across(x):.1f} {floor + 2:g}l5 8h-10z"/>' for x in marks]
     for x, anchor in ((start, "start"), (end, "end")):
-        shapes.append(_text(across(x), floor + 22, words.count(round(x)), anchor=anchor, muted=True))
+        shapes.append(draw.text(across(x), floor + 22, words.count(round(x)), anchor=anchor, muted=True))
     said = "; ".join(f"{line.label}: {_said(line)}" for line in shown)
-    return _svg(key, title, said or "no values", 158, "".join(shapes))
+    return draw.svg(key, title, said or "no values", 158, "".join(shapes))
 
 
 def _path(line: Curve, across: Callable[[float], float], down: Callable[[float], float]) -> str:
@@ -316,46 +333,3 @@ def _padded(values: Sequence[float], logarithmic: bool) -> tuple[float, float]:
 def _said(line: Curve) -> str:
     known = [y for _, y in line.points if y is not None]
     return f"from {words.number(known[0], 3)} to {words.number(known[-1], 3)}" if known else "no values"
-
-
-def _svg(key: str, title: str, said: str, height: float, body: str, *, stretch: bool = False) -> Markup:
-    shape = ' preserveAspectRatio="none"' if stretch else ""
-    return Markup(
-        f'<svg class="chart" role="img" viewBox="0 0 {WIDTH:g} {height:g}"{shape} aria-labelledby="{key}-t {key}-d">'
-        f'<title id="{key}-t">{escape(title)}</title><desc id="{key}-d">{escape(said)}</desc>{body}</svg>'
-    )
-
-
-def _line(look: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="{look}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _rect(state: str, x: float, y: float, wide: float, tall: float) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
-    plain = f'<rect class="fill {state}" {place}/>'
-    # Hatching tells the states apart without colour (and in a grey print).
-    return plain + f'<rect class="hatch" fill="url(#hatch-{state})" {place}/>' if state in ("warn", "bad") else plain
-
-
-def _text(
-    x: float,
-    y: float,
-    shown: str,
-    full: str | None = None,
-    *,
-    anchor: str = "start",
-    muted: bool = False,
-    strong: bool = False,
-) -> str:
-    look = "muted" if muted else "strong" if strong else ""
-    tip = f"<title>{escape(full)}</title>" if full is not None and full != shown else ""
-    return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(shown)}{tip}</text>'
-
-
-def _clip(label: str, most: int) -> str:
-    return label if len(label) <= most else label[: most - 1] + "…"
-
-
-def _tidy(value: float, span: float) -> float:
-    """Round an axis label to a thousandth of the axis, so that 0.30000000000000004 and -1e-17 never show."""
-    return 0.0 if abs(value) < span / 1000 else value

@@ -7,17 +7,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import numpy as np
+from scipy.stats import rankdata
 
 from qcgen.core.types import Finding, Outcome, Row
 from qcgen.report.intervals import wilson
-from qcgen.report.runview import Counts, Histogram, Limit, Reason, Slice, SliceSet
+from qcgen.report.runview import Counts, Histogram, Limit, Reason, Slice, SliceSet, Told
 
-WORST_KEPT = 18
+WORST_KEPT = 50
+# Fewer than this on either side say nothing of a detector.
+_FEWEST_DECIDED = 5
 # Above this a field is an identifier or free text, not a slice; 17 garments and 14 colours fit many times.
 _MOST_VALUES = 60
 _BINS = 30
 _FIRST_FIELDS = ("product", "colour", "color", "category")
 _NO_VALUE = "(none)"
+_SAID = (Outcome.REJECT.value, Outcome.ACCEPT.value)
 
 
 class Tally:
@@ -32,6 +36,9 @@ class Tally:
         self._fields: dict[str, defaultdict[str, list[int]] | None] = {}
         self._values: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
         self._accepted: defaultdict[str, array[int]] = defaultdict(lambda: array("b"))
+        self._decided: defaultdict[str, tuple[array[float], array[float]]] = defaultdict(
+            lambda: (array("d"), array("d"))
+        )
         self._limits: defaultdict[str, Counter[tuple[float, bool]]] = defaultdict(Counter)
         self._worst: list[tuple[tuple[int, float, int], int, Row]] = []
         self.unscored: Counter[tuple[str, str]] = Counter()
@@ -49,6 +56,8 @@ class Tally:
             if math.isfinite(value):
                 self._values[detector].append(value)
                 self._accepted[detector].append(outcome is Outcome.ACCEPT)
+                if row.decision in _SAID:
+                    self._decided[detector][_SAID.index(row.decision)].append(value)
         for detector, reason in row.unscored.items():
             self.unscored[detector, reason] += 1
         for finding in row.reasons:
@@ -183,7 +192,19 @@ class Tally:
             median=median,
             p95=p95,
             limits=limits,
+            told=self._tell(detector),
         )
+
+    def _tell(self, detector: str) -> Told | None:
+        if detector not in self._decided:
+            return None
+        refused, passed = (np.frombuffer(values, dtype=np.float64) for values in self._decided[detector])
+        if min(len(refused), len(passed)) < _FEWEST_DECIDED:
+            return None
+        ranks = rankdata(np.concatenate([refused, passed]))[: len(refused)].sum()
+        pairs = len(refused) * len(passed)
+        auroc = (ranks - len(refused) * (len(refused) + 1) / 2) / pairs
+        return Told(float(auroc), len(refused), len(passed))
 
 
 def reasons_of(row: Row) -> dict[str, str]:

@@ -3,27 +3,58 @@
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qcgen.core.errors import SpecError
-from qcgen.core.types import Row, RunInfo
-from qcgen.report.csvout import AttemptFiles, write_table
+from qcgen.core.types import Finding, Row, RunInfo
+from qcgen.report.attempts import ROW_FORMATS, AttemptFiles
+from qcgen.report.evidence import show_evidence
+from qcgen.report.folder import replaced, write_page, write_tables
 from qcgen.report.grid import GridData
-from qcgen.report.history import tell_nights
+from qcgen.report.history import find_ghosts, tell_nights
 from qcgen.report.html import render_grid, render_index
 from qcgen.report.intervals import exact, upper_bound
-from qcgen.report.protocol import Section
+from qcgen.report.parquet import require_parquet
 from qcgen.report.runview import RunView, Worst
+from qcgen.report.single import SINGLE, Sample, write_single
 from qcgen.report.sprites import Pictures, image_href
 from qcgen.report.summary import summarise
 from qcgen.report.tally import Tally
 from qcgen.report.viewlist import load_views
 
 _WORST_PX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a report tells beyond a run and its rows.
+
+    Attributes:
+        history: other runs; those of the same job are drawn from the `run.json` of their reports.
+        checks: what was looked at beside the pictures; `block`, `warn` or `info`.
+        overlays: by image id, a picture that shows where a defect is; relative to the images' folder.
+    """
+
+    history: Sequence[RunInfo] = ()
+    checks: Sequence[Finding] = ()
+    overlays: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    run: RunInfo
+    folder: Path
+    images_root: Path
+    formats: frozenset[str]
+    single: bool
+    beside: Beside
+
+    @property
+    def images(self) -> str:
+        """The images' folder, seen from the report."""
+        return Path(os.path.relpath(self.images_root, self.folder)).as_posix()
 
 
 def write_report(
@@ -34,7 +65,8 @@ def write_report(
     images_root: Path,
     formats: Collection[str],
     every_attempt: Iterable[Row],
-    history: Sequence[RunInfo] = (),
+    beside: Beside | None = None,
+    single: bool = False,
 ) -> Path:
     """Write (or replace) a run's report and return its `index.html`, `run.json` without the format html.
 
@@ -42,81 +74,65 @@ def write_report(
         rows: standing attempts in item order.
         folder: becomes the report; must not exist, be empty or be an earlier report.
         images_root: `Row.relpath` is relative to it.
-        formats: of `html` and `csv`; `run.json` and `SHA256SUMS` are always written.
+        formats: of `html`, `csv` and `parquet`; `run.json` and `SHA256SUMS` are always written.
         every_attempt: all attempts in item order, then attempt.
-        history: other runs; those of the same job are drawn from the `run.json` of their reports.
+        single: write `single.html` too, one file of at most 3 MB to send by mail; needs the format html.
 
     Raises:
         SpecError: `folder` holds something that is not a report.
+        PrerequisiteError: Parquet without pyarrow.
     """
-    folder = folder.absolute()
-    _refuse_foreign(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
-    try:
-        fresh.chmod(0o755)
-        _fill(run, rows, fresh, folder, images_root.absolute(), frozenset(formats), every_attempt, history)
-        _swap(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return folder / ("index.html" if "html" in formats else "run.json")
+    order = _Order(run, folder.absolute(), images_root.absolute(), frozenset(formats), single, beside or Beside())
+    if "parquet" in order.formats:
+        require_parquet()
+    with replaced(order.folder) as fresh:
+        _fill(order, fresh, rows, every_attempt)
+    return order.folder / ("index.html" if "html" in order.formats else "run.json")
 
 
-def _fill(
-    run: RunInfo,
-    rows: Iterable[Row],
-    fresh: Path,
-    folder: Path,
-    images_root: Path,
-    formats: frozenset[str],
-    every_attempt: Iterable[Row],
-    history: Sequence[RunInfo],
-) -> None:
-    images = Path(os.path.relpath(images_root, folder)).as_posix()
-    pictures, tally = Pictures(images_root), Tally()
+def _fill(order: _Order, fresh: Path, rows: Iterable[Row], every_attempt: Iterable[Row]) -> None:
+    pictures, tally, sample = Pictures(order.images_root), Tally(), Sample()
     standing = 0
     with ThreadPoolExecutor(1) as encoder:
-        grid = GridData(fresh, pictures, encoder) if "html" in formats else None
+        grid = GridData(fresh, pictures, encoder) if "html" in order.formats else None
         for row in rows:
             tally.add(row)
+            if order.single:
+                sample.offer(row)
             if grid is not None:
-                grid.add(row)
+                grid.add(row, overlay=(order.beside.overlays or {}).get(row.image_id))
             standing += 1
         if grid is not None:
-            grid.close(run, images)
+            grid.close(order.run, order.images)
     attempts = standing
-    if "csv" in formats:
-        attempt_files = AttemptFiles(run, fresh)
-        attempt_files.write(every_attempt)
-        attempts = attempt_files.attempts
-    worst = _show_worst(tally.worst(), fresh, pictures, images) if grid is not None else ()
-    view = _see(
-        run, tally, folder, history, worst=worst, lost=pictures.lost, attempts=attempts, has_csv="csv" in formats
-    )
-    sections = [one.build(view) for one in load_views()]
-    if "csv" in formats:
-        _write_tables(fresh / "tables", sections)
+    if order.formats.intersection(ROW_FORMATS):
+        files = AttemptFiles(order.run, fresh, order.formats)
+        files.write(every_attempt)
+        attempts = files.attempts
+    worst: tuple[Worst, ...] = ()
     if grid is not None:
-        (fresh / "index.html").write_text(render_index(view, sections), encoding="utf-8", errors="replace")
-        (fresh / "grid.html").write_text(render_grid(run, standing), encoding="utf-8", errors="replace")
+        worst = _show_worst(tally.worst(), fresh, pictures, order.images)
+        worst = show_evidence(worst, tally.worst(), order.images_root, fresh)
+    view = _see(order, tally, worst=worst, lost=pictures.lost, attempts=attempts)
+    sections = [one.build(view) for one in load_views()]
+    if "csv" in order.formats:
+        write_tables(fresh / "tables", sections)
     text = json.dumps(summarise(view), indent=2, ensure_ascii=False, allow_nan=False)
-    (fresh / "run.json").write_text(text + "\n", encoding="utf-8", errors="replace")
-    _write_sums(fresh)
+    numbers = (text + "\n").encode("utf-8", "replace")
+    (fresh / "run.json").write_bytes(numbers)
+    if grid is not None:
+        digest = hashlib.sha256(numbers).hexdigest()
+        write_page(fresh / "index.html", render_index(view, sections, digest=digest))
+        write_page(fresh / "grid.html", render_grid(view, standing))
+        if order.single:
+            write_single(fresh / SINGLE, view, sections, sample.thumbnails(pictures), digest=digest)
 
 
-def _see(
-    run: RunInfo,
-    tally: Tally,
-    folder: Path,
-    history: Sequence[RunInfo],
-    *,
-    worst: tuple[Worst, ...],
-    lost: int,
-    attempts: int,
-    has_csv: bool,
-) -> RunView:
+def _see(order: _Order, tally: Tally, *, worst: tuple[Worst, ...], lost: int, attempts: int) -> RunView:
+    run, reports = order.run, order.folder.parent
     counts = tally.counts(run.planned)
     passed = exact(counts.accepted, counts.finished)
+    ghosts = find_ghosts(run, order.beside.history, reports)
     return RunView(
         run=run,
         counts=counts,
@@ -125,14 +141,15 @@ def _see(
         missed_upper=upper_bound(counts.audited_bad, counts.audited),
         reasons=tally.reasons(),
         slices=tally.slices(),
-        histograms=tally.histograms(),
+        histograms=tuple(replace(shape, ghost=ghosts.get(shape.detector)) for shape in tally.histograms()),
         worst=worst,
-        nights=tell_nights(run, passed, history, folder.parent),
+        nights=tell_nights(run, passed, order.beside.history, reports),
         unscored=dict(tally.unscored),
         lost_pictures=lost,
         attempts=attempts,
         spec=_read_spec(run.spec_json),
-        has_csv=has_csv,
+        checks=tuple(order.beside.checks),
+        formats=order.formats,
     )
 
 
@@ -165,47 +182,9 @@ def _show_worst(rows: Sequence[Row], fresh: Path, pictures: Pictures, images: st
     return tuple(shown)
 
 
-def _write_tables(folder: Path, sections: Sequence[Section]) -> None:
-    folder.mkdir()
-    for section in sections:
-        for table in section.tables():
-            write_table(folder / f"{section.name}_{table.name}.csv", table)
-
-
-def _write_sums(folder: Path) -> None:
-    """In the form that `sha256sum -c SHA256SUMS` checks."""
-    lines = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.relative_to(folder).as_posix()}\n")
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="ascii")
-
-
 def _read_spec(text: str) -> dict[str, object]:
     try:
         spec = json.loads(text)
     except ValueError:
         return {}
     return spec if isinstance(spec, dict) else {}
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / "SHA256SUMS").is_file())):
-        return
-    raise SpecError(f"{folder}: is not a report and would be replaced. Cure: name another folder or remove it")
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    """Two renames: a reader sees the old report, for an instant none, then the new one; never a half one."""
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
-    folder.rename(old / folder.name)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        (old / folder.name).rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from qcgen.core.errors import QcgenError
 
 # Taken in this order, then a shard's row, then "audit" last: any other order could deadlock two PostgreSQL writers.
-Lock = Literal["schema", "runs", "audit"]
+Lock = Literal["schema", "runs", "review", "audit"]
 
 
 class Dialect(Protocol):

@@ -6,7 +6,8 @@ from sqlalchemy import CheckConstraint, Connection, Inspector, Table, UniqueCons
 
 from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.store.engine import Database
-from qcgen.store.schema import HEAD, VERSION_TABLE, metadata
+from qcgen.store.reviewschema import TABLES
+from qcgen.store.schema import HEAD, VERSION_TABLE
 from qcgen.store.sqlite import copy_file
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -45,7 +46,7 @@ def schema_problems(database: Database, connection: Connection) -> list[str]:
     inspector = inspect(connection)
     stored = set(inspector.get_table_names())
     problems: list[str] = []
-    for wanted in metadata.sorted_tables:
+    for wanted in TABLES.sorted_tables:
         if wanted.name not in stored:
             problems.append(f"table {wanted.name}: missing")
             continue

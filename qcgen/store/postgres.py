@@ -10,11 +10,11 @@ from qcgen.core.errors import IntegrityError, PausedError, PrerequisiteError, Qc
 from qcgen.store.dialect import Lock
 
 # Any numbers that nothing else in the same database uses.
-_LOCKS: Mapping[Lock, int] = {"schema": 7_163_001, "runs": 7_163_002, "audit": 7_163_003}
+_LOCKS: Mapping[Lock, int] = {"schema": 7_163_001, "runs": 7_163_002, "audit": 7_163_003, "review": 7_163_004}
 
 _FUNCTIONS = (
     """CREATE OR REPLACE FUNCTION qcgen_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN RAISE EXCEPTION 'audit_event is append-only' USING ERRCODE = 'integrity_constraint_violation'; END $$""",
+    BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation'; END $$""",
     """CREATE OR REPLACE FUNCTION qcgen_in_order() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM audit_event) THEN
@@ -22,11 +22,25 @@ _FUNCTIONS = (
         END IF;
         RETURN NEW;
     END $$""",
+    """CREATE OR REPLACE FUNCTION qcgen_decision_in_order() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF NEW.id <> (SELECT coalesce(max(id), 0) + 1 FROM review_decision) THEN
+            RAISE EXCEPTION 'review_decision is append-only' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF NEW.withdraws IS NULL AND (SELECT state FROM review_task WHERE id = NEW.task_id) <> 'open' THEN
+            RAISE EXCEPTION 'the review task is not open' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        RETURN NEW;
+    END $$""",
 )
 TRIGGERS = {
-    "audit_event_no_change": ("UPDATE OR DELETE", "ROW", "qcgen_refuse_change"),
-    "audit_event_no_truncate": ("TRUNCATE", "STATEMENT", "qcgen_refuse_change"),
-    "audit_event_in_order": ("INSERT", "ROW", "qcgen_in_order"),
+    f"{table}_{name}": (table, change, level, function)
+    for table, in_order in (("audit_event", "qcgen_in_order"), ("review_decision", "qcgen_decision_in_order"))
+    for name, change, level, function in (
+        ("no_change", "UPDATE OR DELETE", "ROW", "qcgen_refuse_change"),
+        ("no_truncate", "TRUNCATE", "STATEMENT", "qcgen_refuse_change"),
+        ("in_order", "INSERT", "ROW", in_order),
+    )
 }
 
 
@@ -45,20 +59,25 @@ class Postgres:
     def install_triggers(self, connection: Connection) -> None:
         for function in _FUNCTIONS:
             connection.execute(text(function))
-        for name, (change, level, function) in TRIGGERS.items():
-            ddl = f"BEFORE {change} ON audit_event FOR EACH {level} EXECUTE FUNCTION {function}()"
+        for name, (table, change, level, function) in TRIGGERS.items():
+            ddl = f"BEFORE {change} ON {table} FOR EACH {level} EXECUTE FUNCTION {function}()"
             connection.execute(text(f"CREATE OR REPLACE TRIGGER {name} {ddl}"))
 
     def schema_problems(self, connection: Connection) -> list[str]:
         # 'O' fires for every ordinary session; a superuser can set 'D', which switches the trigger off.
         stored = connection.execute(
             text(
-                "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass('audit_event') "
+                "SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+                "WHERE tgrelid IN (to_regclass('audit_event'), to_regclass('review_decision')) "
                 "AND NOT tgisinternal AND tgenabled IN ('O', 'A')"
             )
         )
-        names = set(stored.scalars())
-        return [f"trigger {name}: missing or switched off" for name in TRIGGERS if name not in names]
+        found = {(row[0], row[1]) for row in stored}
+        return [
+            f"trigger {name}: missing or switched off"
+            for name, (table, *_) in TRIGGERS.items()
+            if (name, table) not in found
+        ]
 
     def set_foreign_keys(self, connection: Connection, *, on: bool) -> None:
         """Nothing to do: ALTER TABLE needs no rebuild here."""

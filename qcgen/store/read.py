@@ -1,12 +1,13 @@
-"""Rows back as values, a page at a time: five statements a page, never one per image."""
+"""Rows back as values, a page at a time: six statements a page, never one per image."""
 
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, Select, func, select, tuple_
 
 from qcgen.core.types import Finding, Outcome, Row, Severity
 from qcgen.store.schema import attempt, finding, item, metric, metric_def, prompt, thumbnail, unscored, verdict
+from qcgen.store.standing import has_decisions, verdict_of, words_of
 
 PAGE = 2_000
 
@@ -16,7 +17,20 @@ FIRST: Place = (-1, 0)
 
 def page(connection: Connection, run_seq: int, *, after: Place, every_attempt: bool, limit: int = PAGE) -> list[Row]:
     """The next rows in order of item, then attempt, behind the place (item index, attempt)."""
-    query = (
+    query = _query(run_seq).where(tuple_(attempt.c.item_index, attempt.c.attempt) > after).limit(limit)
+    if not every_attempt:
+        query = query.where(attempt.c.current == 1)
+    return _rows(connection, run_seq, query)
+
+
+def one(connection: Connection, run_seq: int, image_id: str) -> Row | None:
+    """One attempt by its id."""
+    found = _rows(connection, run_seq, _query(run_seq).where(attempt.c.image_id == image_id))
+    return found[0] if found else None
+
+
+def _query(run_seq: int) -> Select[tuple[object, ...]]:
+    return (
         select(
             attempt.c.id,
             attempt.c.item_index,
@@ -43,16 +57,18 @@ def page(connection: Connection, run_seq: int, *, after: Place, every_attempt: b
         .join(prompt, prompt.c.id == item.c.prompt_id)
         .join(verdict, (verdict.c.attempt_id == attempt.c.id) & (verdict.c.number == attempt.c.verdict))
         .outerjoin(thumbnail, thumbnail.c.attempt_id == attempt.c.id)
-        .where(attempt.c.run_seq == run_seq, tuple_(attempt.c.item_index, attempt.c.attempt) > after)
+        .where(attempt.c.run_seq == run_seq)
         .order_by(attempt.c.item_index, attempt.c.attempt)
-        .limit(limit)
     )
-    if not every_attempt:
-        query = query.where(attempt.c.current == 1)
+
+
+def _rows(connection: Connection, run_seq: int, query: Select[tuple[object, ...]]) -> list[Row]:
     found = connection.execute(query).all()
     ids = [row.id for row in found]
     measures, reasons_unscored = _measures(connection, ids), _unscored(connection, ids)
     reasons = _findings(connection, {row.id: row.verdict for row in found})
+    decided = has_decisions(connection, run_seq)
+    words = words_of(connection, run_seq, [row.image_id for row in found]) if decided else {}
     return [
         Row(
             item_index=row.item_index,
@@ -66,7 +82,7 @@ def page(connection: Connection, run_seq: int, *, after: Place, every_attempt: b
             outcome=Outcome(row.outcome),
             reasons=tuple(reasons.get(row.id, ())),
             joint_p=row.joint_p,
-            decision=None,
+            decision=verdict_of(words.get(row.image_id, ()), row.file_sha256),
             error=row.error,
             relpath=row.relpath,
             file_sha256=row.file_sha256,

@@ -11,6 +11,7 @@ from qcgen.store import audit, names, read, runs, schema, write
 from qcgen.store.codec import findings_to_json, finite, to_json, utc
 from qcgen.store.engine import DEFAULT_URL, Database, open_database
 from qcgen.store.migrate import ensure_current
+from qcgen.store.review import SqlReviewStore
 
 
 def open_store(url: str = DEFAULT_URL, *, actor: str = "qcgen", create: bool = True) -> "SqlStore":
@@ -47,6 +48,7 @@ class SqlStore:
         self.database = database
         self._actor = actor
         self._clock = clock
+        self.review = SqlReviewStore(database, actor=actor, clock=clock)
 
     def start_run(self, run: RunInfo, shards: Sequence[Shard]) -> RunInfo:
         with self.database.write() as connection:
@@ -143,6 +145,13 @@ class SqlStore:
             self._append(connection, "run.finish", run_id, {"status": status})
             return _present(connection, run_id)
 
+    def keep_report(self, run_id: str, report: str, sums_sha256: str) -> RunInfo:
+        with self.database.write() as connection:
+            run_seq = runs.number_of(connection, run_id)
+            connection.execute(update(schema.run).where(schema.run.c.seq == run_seq).values(report=report))
+            self._append(connection, "run.report", run_id, {"report": report, "sums_sha256": sums_sha256})
+            return _present(connection, run_id)
+
     def note(self, run_id: str, action: str, facts: dict[str, str]) -> None:
         with self.database.write() as connection:
             runs.note(connection, run_id, facts)
@@ -151,6 +160,10 @@ class SqlStore:
     def audit(self, run_id: str, action: str, body: dict[str, str]) -> None:
         with self.database.write() as connection:
             self._append(connection, action, run_id, body)
+
+    def chain_problems(self) -> Sequence[str]:
+        with self.database.read() as connection:
+            return audit.problems(connection)
 
     def register_model(self, digest: str, card: Card) -> None:
         """Store what a model's card declares; outside the protocol, for the registry."""

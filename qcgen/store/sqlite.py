@@ -25,20 +25,27 @@ BUSY_TIMEOUT_MS = 30_000
 # Only these are trusted with WAL's shared memory and locks; the rest (network, overlay) gets a rollback journal.
 LOCAL_FILE_SYSTEMS = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "tmpfs"})
 
+
+def _append_only(table: str, key: str) -> dict[str, str]:
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    return {
+        f"{table}_no_update": f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refuse}",
+        f"{table}_no_delete": f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+        # INSERT OR REPLACE deletes without firing the delete trigger, so the next free number is the only one taken.
+        f"{table}_in_order": (
+            f"CREATE TRIGGER {table}_in_order BEFORE INSERT ON {table} "
+            f"WHEN NEW.{key} <> (SELECT coalesce(max({key}), 0) + 1 FROM {table}) {refuse}"
+        ),
+    }
+
+
 TRIGGERS = {
-    "audit_event_no_update": (
-        "CREATE TRIGGER audit_event_no_update BEFORE UPDATE ON audit_event "
-        "BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END"
-    ),
-    "audit_event_no_delete": (
-        "CREATE TRIGGER audit_event_no_delete BEFORE DELETE ON audit_event "
-        "BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END"
-    ),
-    # INSERT OR REPLACE deletes without firing the delete trigger, so the next free number is the only one taken.
-    "audit_event_in_order": (
-        "CREATE TRIGGER audit_event_in_order BEFORE INSERT ON audit_event "
-        "WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM audit_event) "
-        "BEGIN SELECT RAISE(ABORT, 'audit_event is append-only'); END"
+    **_append_only("audit_event", "seq"),
+    **_append_only("review_decision", "id"),
+    "review_decision_open": (
+        "CREATE TRIGGER review_decision_open BEFORE INSERT ON review_decision WHEN NEW.withdraws IS NULL "
+        "AND (SELECT state FROM review_task WHERE id = NEW.task_id) <> 'open' "
+        "BEGIN SELECT RAISE(ABORT, 'the review task is not open'); END"
     ),
 }
 

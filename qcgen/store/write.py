@@ -1,7 +1,7 @@
 """One shard's attempts into rows, and new verdicts beside old ones."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, bindparam, insert, select, update
@@ -12,6 +12,7 @@ from qcgen.store import schema
 from qcgen.store.codec import finite, to_json
 from qcgen.store.dialect import Dialect
 from qcgen.store.names import metric_ids, policy_ids, prompt_ids
+from qcgen.store.reviewschema import review_decision, review_regeneration
 
 Values = dict[str, object]
 
@@ -19,9 +20,19 @@ _RANK = {Outcome.FAILED: 0, Outcome.REJECT: 1, Outcome.REVIEW: 2, Outcome.ACCEPT
 _PAGE = 2_000
 
 
-def standing(attempts: Iterable[tuple[int, Outcome]]) -> int:
-    """Which attempt at an item stands: the best outcome, and of equals the latest."""
-    return max(attempts, key=lambda each: (_RANK[each[1]], each[0]))[0]
+def standing(attempts: Iterable[tuple[int, Outcome]], replaced: Set[int] = frozenset()) -> int:
+    """Which attempt at an item stands: the best outcome, and of equals the latest.
+
+    One that people had replaced stands only where all later ones failed.
+    """
+
+    def rank(each: tuple[int, Outcome]) -> tuple[int, int, int]:
+        number, outcome = each
+        if outcome is Outcome.FAILED:
+            return (0, 0, number)
+        return (1, 0, number) if number in replaced else (2, _RANK[outcome], number)
+
+    return max(attempts, key=rank)[0]
 
 
 def check_complete(shard: Shard, produced: Sequence[Produced]) -> None:
@@ -66,12 +77,23 @@ def insert_attempts(
         ],
     )
     current = _standing_by_item((each.item.index, each.item.attempt, each.verdict.outcome) for each in produced)
-    _insert(
-        connection,
-        schema.attempt,
-        [_attempt_row(run_seq, each, current[each.item.index] == each.item.attempt) for each in produced],
-    )
-    ids = _attempt_ids(connection, run_seq, shard)
+    standing_rows = [(each, current[each.item.index] == each.item.attempt) for each in produced]
+    _insert_all(connection, dialect, run_seq=run_seq, rows=standing_rows, now=now)
+
+
+def insert_extra(
+    connection: Connection, dialect: Dialect, *, run_seq: int, produced: Sequence[Produced], now: str
+) -> None:
+    """Further attempts at items that are there; none of them stands yet."""
+    _insert_all(connection, dialect, run_seq=run_seq, rows=[(each, False) for each in produced], now=now)
+
+
+def _insert_all(
+    connection: Connection, dialect: Dialect, *, run_seq: int, rows: Sequence[tuple[Produced, bool]], now: str
+) -> None:
+    _insert(connection, schema.attempt, [_attempt_row(run_seq, each, current) for each, current in rows])
+    produced = [each for each, _ in rows]
+    ids = _attempt_ids(connection, run_seq, [each.item.index for each in produced])
     numbered = [(ids[each.item.index, each.item.attempt], each) for each in produced]
     _insert_measures(connection, dialect, numbered)
     _insert(
@@ -103,7 +125,7 @@ def replace_verdicts(
             .values(verdict=bindparam("number")),
             [{"attempt_id": each.attempt_id, "number": each.number} for each in decided],
         )
-    _restand(connection, run_seq)
+    restand(connection, run_seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +163,11 @@ def _attempt_row(run_seq: int, each: Produced, current: bool) -> Values:
     }
 
 
-def _attempt_ids(connection: Connection, run_seq: int, shard: Shard) -> dict[tuple[int, int], int]:
+def _attempt_ids(connection: Connection, run_seq: int, indices: Sequence[int]) -> dict[tuple[int, int], int]:
     attempt = schema.attempt.c
     rows = connection.execute(
         select(attempt.item_index, attempt.attempt, attempt.id).where(
-            attempt.run_seq == run_seq, attempt.item_index >= shard.start, attempt.item_index < shard.stop
+            attempt.run_seq == run_seq, attempt.item_index >= min(indices), attempt.item_index <= max(indices)
         )
     )
     return {(row[0], row[1]): row[2] for row in rows}
@@ -217,14 +239,19 @@ def _known_attempts(connection: Connection, run_seq: int, image_ids: Sequence[st
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def _restand(connection: Connection, run_seq: int) -> None:
+def restand(connection: Connection, run_seq: int, indices: Sequence[int] | None = None) -> None:
+    """Decide anew which attempt stands at these items, or at all."""
     attempt, verdict = schema.attempt, schema.verdict
-    rows = connection.execute(
+    query = (
         select(attempt.c.item_index, attempt.c.attempt, attempt.c.id, attempt.c.current, verdict.c.outcome)
         .join(verdict, (verdict.c.attempt_id == attempt.c.id) & (verdict.c.number == attempt.c.verdict))
         .where(attempt.c.run_seq == run_seq)
-    ).all()
-    wanted = _standing_by_item((row.item_index, row.attempt, Outcome(row.outcome)) for row in rows)
+    )
+    if indices is not None:
+        query = query.where(attempt.c.item_index.in_(indices))
+    rows = connection.execute(query).all()
+    replaced = _replaced(connection, run_seq)
+    wanted = _standing_by_item(((row.item_index, row.attempt, Outcome(row.outcome)) for row in rows), replaced)
     changes = [(row.id, int(wanted[row.item_index] == row.attempt)) for row in rows]
     stored = {row.id: row.current for row in rows}
     # The index allows one standing attempt at an item, so that the old one steps down first.
@@ -236,8 +263,26 @@ def _restand(connection: Connection, run_seq: int) -> None:
             )
 
 
-def _standing_by_item(attempts: Iterable[tuple[int, int, Outcome]]) -> dict[int, int]:
+def _replaced(connection: Connection, run_seq: int) -> Mapping[int, Set[int]]:
+    """Attempts that people had replaced, by item."""
+    attempt, said = schema.attempt.c, review_decision.c
+    query = (
+        select(attempt.item_index, attempt.attempt)
+        .join(review_decision, (said.run_seq == attempt.run_seq) & (said.image_id == attempt.image_id))
+        .join(review_regeneration, review_regeneration.c.decision_id == said.id)
+        .where(review_regeneration.c.run_seq == run_seq)
+    )
+    found: dict[int, set[int]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.item_index, set()).add(row.attempt)
+    return found
+
+
+def _standing_by_item(
+    attempts: Iterable[tuple[int, int, Outcome]], replaced: Mapping[int, Set[int]] | None = None
+) -> dict[int, int]:
     by_item: dict[int, list[tuple[int, Outcome]]] = {}
     for index, number, outcome in attempts:
         by_item.setdefault(index, []).append((number, outcome))
-    return {index: standing(each) for index, each in by_item.items()}
+    taken_out = replaced or {}
+    return {index: standing(each, taken_out.get(index, frozenset())) for index, each in by_item.items()}

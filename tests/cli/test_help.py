@@ -60,7 +60,6 @@ def test_the_promised_commands_exist() -> None:
         "score",
         "calibrate",
         "judge",
-        "report",
         "train",
         "distill",
         "pilot",
@@ -69,7 +68,7 @@ def test_the_promised_commands_exist() -> None:
         "doctor",
     }
     groups = {("runs", "list"), ("runs", "show"), ("models", "list"), ("models", "show"), ("models", "export")}
-    groups |= {("bench", "qc")}
+    groups |= {("bench", "qc"), ("report", "write"), ("report", "trend"), ("report", "compare")}
     groups |= {("db", name) for name in ("upgrade", "check", "backup", "restore")}
     assert {(name,) for name in promised} | groups <= set(command_paths())
 
@@ -106,5 +105,7 @@ def parse(arguments: list[str]) -> None:
     command: object = typer.main.get_command(app)
     rest = list(arguments)
     while hasattr(command, "commands"):
-        command = command.commands[rest.pop(0)]
+        complete = getattr(command, "complete", lambda words: words)
+        first, *rest = complete(rest)
+        command = command.commands[first]
     command.make_context("qcgen", rest)

@@ -6,8 +6,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from qcgen.qc.phash import phash
 from qcgen.qc.protocol import Batch, Detector, Scores, TileLines
+from qcgen.qc.references import References, pack
 from qcgen.qc.registry import find_detectors
+from qcgen.qc.settings import Settings
 from tests.randomclip import RandomClip
 
 DETECTORS = sorted(find_detectors().items())
@@ -37,7 +40,17 @@ def _batch(images: UInt8[Tensor, "b 3 h w"], encoder: RandomClip, order: list[in
     fields = [{"product": VOCABULARY["product"][i % 3], "colour": VOCABULARY["colour"][i % 3]} for i in order]
     prompts = [f"a photo of a {one['colour']} {one['product']}" for one in fields]
     lines = TileLines(rows=(images.shape[2] // 2,), columns=(images.shape[3] // 2,))
-    return Batch(images[order], prompts, fields, encoder, VOCABULARY, tile_lines=lines, accepted=ACCEPTED)
+    return Batch(
+        images[order], prompts, fields, encoder, VOCABULARY, tile_lines=lines, accepted=ACCEPTED, settings=_settings()
+    )
+
+
+def _settings() -> Settings:
+    """Something for every key that a profile may have."""
+    references = References(("a", "b"), pack(phash(_pictures(64)[:2].flip(-1))), sha256="")
+    return Settings(
+        attributes={"colour": "{} cloth"}, unwanted=("a gun", "a knife"), wanted=("a dress",), references=references
+    )
 
 
 def _check(scores: Scores, detector: Detector, n: int) -> None:
@@ -46,6 +59,8 @@ def _check(scores: Scores, detector: Detector, n: int) -> None:
     assert scores.values.dtype == torch.float64
     assert scores.values.device.type == "cpu"
     assert len(scores.reasons) == n
+    assert len(scores.evidence) in (0, n)
+    assert all(isinstance(text, str) for one in scores.evidence for pair in one.items() for text in pair)
     assert bool(torch.isfinite(scores.values).all())
     for value, reason in zip(scores.values.tolist(), scores.reasons, strict=True):
         assert value == 0 if reason else low <= value <= high
@@ -78,6 +93,7 @@ def test_order_changes_nothing(name: str, detector: Detector, encoder: RandomCli
     shuffled = detector.score(_batch(images, encoder, order))
     torch.testing.assert_close(shuffled.values, straight.values[order], rtol=1e-4, atol=1e-5)
     assert shuffled.reasons == tuple(straight.reasons[i] for i in order)
+    assert shuffled.evidence == tuple(straight.evidence[i] for i in order if straight.evidence)
 
 
 @pytest.mark.parametrize(("name", "detector"), DETECTORS)

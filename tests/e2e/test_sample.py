@@ -13,7 +13,7 @@ from qcgen.core.spec import load_job
 from qcgen.generate.write import place
 from qcgen.models.find import picture_px, resolve_model
 from qcgen.qc.policy import load_policy
-from qcgen.report.csvout import FLAG_COLUMNS, IMAGE_COLUMNS
+from qcgen.report.columns import FLAGS, IMAGES
 from qcgen.report.viewlist import load_views
 
 REMAKE = "The sample is out of date. Cure: make sample"
@@ -47,8 +47,8 @@ def test_the_rows_of_the_sample_are_the_items_of_the_demo(root: Path, sample: Pa
     with (sample / "images.csv").open(newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
-    detectors = [name.removeprefix("m_") for name in (reader.fieldnames or ())[len(IMAGE_COLUMNS) :]]
-    assert tuple(reader.fieldnames or ())[: len(IMAGE_COLUMNS)] == IMAGE_COLUMNS, REMAKE
+    detectors = [name.removeprefix("m_") for name in (reader.fieldnames or ())[len(IMAGES.columns) :]]
+    assert tuple(reader.fieldnames or ())[: len(IMAGES.columns)] == IMAGES.columns, REMAKE
     assert sorted(detectors) == sorted(load_policy(job.qc.profile).names()), REMAKE
     first = [row for row in rows if row["attempt"] == "1"]
     items = [expansion.item(index) for index in range(len(expansion))]
@@ -61,13 +61,13 @@ def test_the_pages_of_the_sample_have_the_present_sections_style_and_script(samp
     index, grid = ((sample / name).read_text(encoding="utf-8") for name in ("index.html", "grid.html"))
     templates = files("qcgen.report") / "templates"
     assert templates.joinpath("style.css").read_text(encoding="utf-8") in index, REMAKE
-    for name in ("style.css", "grid.css", "grid.js"):
+    for name in ("style.css", "grid.css", "grid.js", "griddetail.js"):
         assert templates.joinpath(name).read_text(encoding="utf-8") in grid, REMAKE
     places = [index.find(f'id="{view.name}"') for view in load_views()]
     assert -1 not in places, REMAKE
     assert places == sorted(places), REMAKE
     with (sample / "flags.csv").open(newline="") as file:
-        assert tuple(next(csv.reader(file))) == FLAG_COLUMNS, REMAKE
+        assert tuple(next(csv.reader(file))) == FLAGS.columns, REMAKE
 
 
 def test_the_sample_names_no_folder_of_the_machine_that_made_it(root: Path, sample: Path) -> None:

@@ -13,7 +13,6 @@ from qcgen.pipeline.gates import (
     FLAG_RATE,
     Counts,
     acceptance_number,
-    control_limit,
     judge_gates,
     refuse_red,
 )
@@ -62,11 +61,6 @@ def test_flag_rate_far_above_its_history_is_red_and_within_it_passes() -> None:
     history = [past_run(0.10 + 0.02 * (-1) ** night) for night in range(20)]
     assert gate_of(Counts(accepted=70, flagged=30), FLAG_RATE, history=history).severity is Severity.BLOCK
     assert gate_of(Counts(accepted=89, flagged=11), FLAG_RATE, history=history).severity is Severity.INFO
-
-
-def test_control_limit_without_extra_spread_is_the_three_sigma_limit() -> None:
-    # p = 0.1, n = 100: 0.1 + 3 * 0.03.
-    assert control_limit([(0.1, 100)] * 20, 100) == pytest.approx(0.19)
 
 
 def test_fixed_flag_rate_is_a_plain_limit() -> None:

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from qcgen.qc.drift import BASELINE, match, mmd_p_value, pair, shifted_scores, trend, variety
+from qcgen.core.control import BASELINE
+from qcgen.qc.drift import match, mmd_p_value, pair, shifted_scores, trend, variety
 
 DIMENSIONS, MODES = 32, 50
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from qcgen.core.errors import IntegrityError
 from qcgen.core.types import Outcome
-from qcgen.report.csvout import AttemptFiles, make_safe, write_csv
+from qcgen.report.attempts import AttemptFiles
+from qcgen.report.csvout import make_safe, write_csv
 from tests.report import synthetic
 
 CONTRACT = (

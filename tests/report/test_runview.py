@@ -148,3 +148,18 @@ def test_failed_item_without_a_finding_has_the_reason_failed() -> None:
     row = next(row for row in synthetic.make_rows(500, pictures=[b""]) if row.outcome is Outcome.FAILED)
     (reason,) = tally_of([row]).reasons()
     assert (reason.kind, reason.failed, reason.example) == ("failed", 1, "The model returned NaN twice.")
+
+
+def test_a_detector_that_people_agree_with_tells_refused_from_passed() -> None:
+    row = next(synthetic.make_rows(1, pictures=[b""]))
+    rows = []
+    for number in range(20):
+        said = "reject" if number >= 12 else "accept"
+        rows.append(replace(row, measures={"sharp": float(number), "flat": 1.0}, decision=said, reasons=()))
+    rows.append(replace(row, measures={"sharp": 99.0}, decision=None, reasons=()))
+    told = {shape.detector: shape.told for shape in tally_of(rows).histograms()}
+    assert told["sharp"] is not None
+    assert (told["sharp"].auroc, told["sharp"].refused, told["sharp"].passed) == (1.0, 8, 12)
+    assert told["flat"] is not None
+    assert told["flat"].auroc == 0.5
+    assert [shape.told for shape in tally_of(rows[:14]).histograms()] == [None, None]

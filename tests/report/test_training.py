@@ -87,5 +87,5 @@ def test_every_page_has_the_hatching_of_one_template() -> None:
     templates = files("qcgen.report") / "templates"
     holding = [one.name for one in templates.iterdir() if 'id="hatch-bad"' in one.read_text()]
     assert holding == ["blocks.html.j2"]
-    for name in ("index.html.j2", "training.html.j2"):
+    for name in ("index.html.j2", "page.html.j2"):
         assert "blocks.hatching()" in (templates / name).read_text()

@@ -10,13 +10,13 @@ from qcgen.core.batchcaps import cap_key
 from qcgen.core.errors import QcgenError
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
 from qcgen.report import svg
+from qcgen.report.answer import answer
 from qcgen.report.html import render_index
 from qcgen.report.intervals import exact, upper_bound
 from qcgen.report.protocol import Figure, Panels, View
 from qcgen.report.runview import Night, RunView
 from qcgen.report.tally import Tally
 from qcgen.report.viewlist import load_views
-from qcgen.report.views.verdict_band import answer
 from tests.report import synthetic
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -34,7 +34,7 @@ def see(run: RunInfo, rows: list[Row] | tuple[Row, ...]) -> RunView:
         run=run, counts=counts, passed=passed, missed=exact(counts.audited_bad, counts.audited),
         missed_upper=upper_bound(counts.audited_bad, counts.audited), reasons=tally.reasons(), slices=tally.slices(),
         histograms=tally.histograms(), worst=(), nights=(Night(run.run_id, run.started_at, passed, ()),),
-        unscored=dict(tally.unscored), lost_pictures=0, attempts=len(rows), spec={}, has_csv=True,
+        unscored=dict(tally.unscored), lost_pictures=0, attempts=len(rows), spec={},
     )  # fmt: skip
 
 
@@ -134,17 +134,17 @@ ALL_CLEAR = Finding("licence", Severity.INFO, "fine")
 @pytest.mark.parametrize(
     ("planned", "rows", "gates", "state", "words"),
     [
-        (5, accepted(5), (ALL_CLEAR,), "good", "Ship"),
-        (5, [*accepted(4), replace(accepted(5)[4], outcome=Outcome.REJECT)], (ALL_CLEAR,), "good", "Ship 4 of 5"),
-        (5, accepted(5, outcome=Outcome.REVIEW), (ALL_CLEAR,), "warn", "Ship after review"),
-        (5, accepted(5, outcome=Outcome.REVIEW, decision="accept"), (ALL_CLEAR,), "good", "Ship"),
-        (5, accepted(5, decision="reject"), (ALL_CLEAR,), "bad", "Do not ship"),
-        (5, accepted(5), (Finding("aql", Severity.WARN, "undecided"),), "warn", "Ship after review"),
-        (5, accepted(5), (Finding("licence", Severity.BLOCK, "no"), ALL_CLEAR), "bad", "Do not ship"),
-        (6, accepted(5), (ALL_CLEAR,), "warn", "Not finished"),
-        (5, accepted(5, outcome=Outcome.REJECT), (ALL_CLEAR,), "bad", "Do not ship"),
-        (2, accepted(2, outcome=Outcome.FAILED, relpath=None), (), "bad", "Nothing to ship"),
-        (0, [], (), "bad", "Nothing to ship"),
+        (5, accepted(5), (ALL_CLEAR,), "good", "SHIP"),
+        (5, [*accepted(4), replace(accepted(5)[4], outcome=Outcome.REJECT)], (ALL_CLEAR,), "good", "SHIP 4 of 5"),
+        (5, accepted(5, outcome=Outcome.REVIEW), (ALL_CLEAR,), "warn", "CANNOT TELL YET"),
+        (5, accepted(5, outcome=Outcome.REVIEW, decision="accept"), (ALL_CLEAR,), "good", "SHIP"),
+        (5, accepted(5, decision="reject"), (ALL_CLEAR,), "bad", "HOLD"),
+        (5, accepted(5), (Finding("aql", Severity.WARN, "undecided"),), "warn", "CANNOT TELL YET"),
+        (5, accepted(5), (Finding("licence", Severity.BLOCK, "no"), ALL_CLEAR), "bad", "HOLD"),
+        (6, accepted(5), (ALL_CLEAR,), "warn", "CANNOT TELL YET"),
+        (5, accepted(5, outcome=Outcome.REJECT), (ALL_CLEAR,), "bad", "HOLD"),
+        (2, accepted(2, outcome=Outcome.FAILED, relpath=None), (), "bad", "HOLD"),
+        (0, [], (), "bad", "HOLD"),
     ],
 )
 def test_first_screen_answers_ship_or_not(
@@ -171,3 +171,20 @@ CHARTS = {
 @pytest.mark.parametrize("name", CHARTS)
 def test_small_chart_matches_the_golden_file(name: str) -> None:
     assert str(CHARTS[name]) + "\n" == (GOLDEN / f"{name}.svg").read_text(encoding="utf-8")
+
+
+def test_a_blocking_check_beside_the_pictures_holds_and_a_warning_does_not() -> None:
+    model = see(synthetic.make_run(5, gates=(ALL_CLEAR,)), accepted(5))
+    broken = Finding("audit_chain", Severity.BLOCK, "audit event 3: missing")
+    assert answer(replace(model, checks=(broken,))).reasons == ("audit event 3: missing",)
+    duty = Finding("licence_duties", Severity.WARN, "Name the licence.")
+    assert answer(replace(model, checks=(duty,))).words == "SHIP"
+
+
+def test_gates_tell_licence_chain_and_which_marks_the_files_carry() -> None:
+    (gates,) = (view for view in VIEWS if view.name == "gates")
+    spec = {"governance": {"xmp": True, "c2pa": "none", "watermark": "none"}}
+    model = replace(see(synthetic.make_run(5), accepted(5)), spec=spec, checks=(ALL_CLEAR,))
+    table = next(table for table in gates.build(model).tables() if table.name == "checks")
+    states = {str(row[1]): getattr(row[0], "text", "") for row in table.rows}
+    assert states == {"licence": "In order", "XMP note": "On", "C2PA signature": "Off", "watermark": "Off"}

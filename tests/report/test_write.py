@@ -16,7 +16,7 @@ import pytest
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Outcome, Row, Severity
 from qcgen.report.sprites import PER_SHEET, TILE_PX, Pictures, Sheets, image_href
-from qcgen.report.write import write_report
+from qcgen.report.write import Beside, write_report
 from tests.report import synthetic
 
 SUMMARY_KEYS = {
@@ -26,7 +26,7 @@ SUMMARY_KEYS = {
 
 
 def write(made: synthetic.Synthetic, root: Path, **changes: object) -> Path:
-    options = {"formats": ("html", "csv"), "history": (), **changes}
+    options = {"formats": ("html", "csv"), **changes}
     folder = root / "reports" / made.run.run_id
     return write_report(
         made.run, made.rows, folder=folder, images_root=root / "out", every_attempt=made.everything, **options
@@ -165,7 +165,7 @@ def test_links_to_full_pictures_lead_from_the_report_to_the_files(tmp_path: Path
     synthetic.save_images(made.rows, tmp_path / "out", size=32)
     index = write(made, tmp_path)
     links = re.findall(r'<a class="pic" href="([^"]+)"', index.read_text())
-    assert len(links) == 18
+    assert len(links) == 50
     assert all((index.parent / link).is_file() for link in links)
 
 
@@ -177,7 +177,7 @@ def test_history_is_read_from_earlier_reports_and_a_missing_one_stays_a_gap(tmp_
     written = [write(made, tmp_path).parent for made in runs[:3]]
     for path in (*written[1].rglob("*.*"),):
         path.unlink()
-    index = write(runs[3], tmp_path, history=[made.run for made in reversed(runs)])
+    index = write(runs[3], tmp_path, beside=Beside([made.run for made in reversed(runs)]))
     table = (index.parent / "tables" / "history_nights.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in table[1:]] == ["night4", "night3", "night2", "night1"]
     assert [line.split(",")[3] != "" for line in table[1:]] == [True, True, False, True]
@@ -257,3 +257,29 @@ def test_a_sheet_that_cannot_be_written_ends_the_report(tmp_path: Path) -> None:
         sheets.add(PIL.Image.new("RGB", (8, 8)))
         with pytest.raises(FileNotFoundError):
             sheets.close()
+
+
+def test_the_run_before_lies_as_an_outline_under_the_histograms(tmp_path: Path) -> None:
+    first = synthetic.make_synthetic(50, seed=1, run_id="night1", started_at="2026-11-01T01:00:00Z")
+    second = synthetic.make_synthetic(50, seed=2, run_id="night2", started_at="2026-11-02T01:00:00Z")
+    assert 'class="ghost"' not in write(first, tmp_path, beside=Beside([second.run])).read_text()
+    page = write(second, tmp_path, beside=Beside([first.run])).read_text()
+    assert page.count('class="ghost"') == len(synthetic.DETECTORS)
+
+
+def test_a_delivery_with_sums_of_its_own_is_not_replaced(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(1)
+    folder = tmp_path / "reports" / made.run.run_id
+    folder.mkdir(parents=True)
+    (folder / "SHA256SUMS").write_text("")
+    (folder / "manifest.csv").write_text("")
+    with pytest.raises(SpecError, match="not a report"):
+        write(made, tmp_path)
+
+
+def test_a_job_with_all_its_rows_inside_does_not_swell_the_page(tmp_path: Path) -> None:
+    made = synthetic.make_synthetic(3)
+    spec = json.dumps({"items": {"rows": [{"sku": f"S{n}", "colour": "red"} for n in range(20_000)]}})
+    index = write(replace(made, run=replace(made.run, spec_json=spec)), tmp_path)
+    assert index.stat().st_size < 150_000
+    assert "more characters: see the job file" in index.read_text()

@@ -99,14 +99,14 @@ def test_a_database_of_another_program_is_refused_and_left_alone(url: str) -> No
 def test_an_older_database_is_copied_upgraded_and_keeps_its_rows_and_triggers(tmp_path: Path, sqlite_url: str) -> None:
     _filled(sqlite_url).close()
     database = open_database(sqlite_url)
-    assert ensure_current(database, migrations=_with_a_rebuild(tmp_path), head="0003") == "0002"
+    assert ensure_current(database, migrations=_with_a_rebuild(tmp_path), head="0004") == "0003"
     with database.read() as connection:
         # A batch rebuild drops triggers and, on a parent table, children; both must be there.
         assert schema_problems(database, connection) == []
         assert connection.execute(text("SELECT count(*) FROM metric")).scalar() == 8 * 3
-        assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() == "0003"
+        assert connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar() == "0004"
     database.engine.dispose()
-    assert admin.check(f"sqlite:///{tmp_path / 'qcgen.db.before-0003'}") == ()
+    assert admin.check(f"sqlite:///{tmp_path / 'qcgen.db.before-0004'}") == ()
 
 
 def test_tables_of_the_first_schema_become_those_of_today(url: str) -> None:
@@ -127,7 +127,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(tmp_path: Path, sql
     database = open_database(sqlite_url)
     broken = _with_a_rebuild(tmp_path, then='op.execute("DELETE FROM prompt")\n    op.execute("this is not SQL")')
     with pytest.raises(QcgenError, match="syntax error"):
-        ensure_current(database, migrations=broken, head="0003")
+        ensure_current(database, migrations=broken, head="0004")
     database.engine.dispose()
     assert admin.check(sqlite_url) == ()
     store = open_store(sqlite_url)
@@ -140,7 +140,7 @@ def test_an_upgrade_that_breaks_a_foreign_key_is_undone(tmp_path: Path, sqlite_u
     database = open_database(sqlite_url)
     with pytest.raises(IntegrityError, match="points at no row"):
         ensure_current(
-            database, migrations=_with_a_rebuild(tmp_path, then='op.execute("DELETE FROM prompt")'), head="0003"
+            database, migrations=_with_a_rebuild(tmp_path, then='op.execute("DELETE FROM prompt")'), head="0004"
         )
     database.engine.dispose()
     assert admin.check(sqlite_url) == ()
@@ -275,14 +275,14 @@ def _statements(database: Database) -> dict[str, tuple[list[str], str]]:
 def _with_a_rebuild(tmp_path: Path, then: str = "pass") -> Path:
     folder = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0003_rebuild.py").write_text(
+    (folder / "versions" / "r0004_rebuild.py").write_text(
         f"""from alembic import op
 import sqlalchemy as sa
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 
 
 def upgrade():
-    for name in ("audit_event", "attempt"):
+    for name in ("audit_event", "attempt", "review_decision"):
         with op.batch_alter_table(name, recreate="always", table_kwargs={{"sqlite_strict": True}}):
             pass
     {then}

@@ -10,7 +10,8 @@ from qcgen.qc.zeroshot import best_classes
 
 
 class ClipSimilarity:
-    """Raw cosine of picture and prompt. Compare it within one encoder only, never across encoders or kinds of prompt.
+    """Raw cosine of picture and prompt, shown and never judging. Compare it within one encoder only, never across
+    encoders or kinds of prompt.
 
     Source: Hessel et al. 2021, CLIPScore, without its factor 2.5.
     """
@@ -20,6 +21,9 @@ class ClipSimilarity:
     unit: ClassVar[str] = "cosine"
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     higher_is_better: ClassVar[bool] = True
+    shown_only: ClassVar[str] = (
+        "a raw cosine lies in a band that differs with every prompt; garment_margin compares classes"
+    )
 
     def score(self, batch: Batch) -> Scores:
         if batch.encoder is None or batch.clip is None:

@@ -7,7 +7,7 @@ import torch
 from qcgen.qc.evidence import Evidence
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored
-from qcgen.qc.zeroshot import best_classes, class_cosines
+from qcgen.qc.zeroshot import best_classes, class_cosines, margins
 
 
 class GarmentMargin:
@@ -26,14 +26,8 @@ class GarmentMargin:
         found = class_cosines(batch, "product")
         if isinstance(found, Scores):
             return found
-        cosines, own = found
-        rows = torch.arange(len(own))
-        at = torch.tensor([place or 0 for place in own])
-        mine = cosines[rows, at]
-        others = cosines.clone()
-        others[rows, at] = -torch.inf
-        absent = torch.tensor([place is None for place in own])
-        return scored(mine - others.amax(1), self.range, not_applicable=absent)
+        absent = torch.tensor([place is None for place in found[1]])
+        return scored(margins(*found)[0], self.range, not_applicable=absent)
 
     def explain(self, batch: Batch, index: int) -> Evidence:
         asked = batch.fields[index].get("product", "")

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from qcgen.report import svg, words
-from qcgen.report.protocol import Column, Number, Panel, Panels, Section, Table, Text
+from qcgen.report.protocol import Cell, Column, Number, Panel, Panels, Section, Table, Text
 from qcgen.report.runview import Histogram, RunView
 
 # More limits than this differ by product or colour; single lines would hide the bars.
@@ -19,7 +19,8 @@ class Metrics:
         if not view.histograms:
             return Section("metrics", title, "", (Text("No detector has measured an image of this run."),))
         lead = (
-            "Plain bars are accepted images, hatched ones all others; a dashed line is a limit that a finding names. "
+            "Plain bars are accepted images, hatched ones all others; a dashed line is a limit that a finding names; "
+            "a thin outline is the run before this one. "
             "The axis spans the central 99 % of the values and the limits; its outermost bars hold everything beyond."
         )
         panels = tuple(_panel(place, shape) for place, shape in enumerate(view.histograms))
@@ -34,14 +35,20 @@ def _panel(place: int, shape: Histogram) -> Panel:
         lower=shape.accepted,
         upper=shape.others,
         limits=_lines(shape),
+        ghost=None if shape.ghost is None else (shape.ghost.edges, shape.ghost.counts),
     )
     return Panel(words.plain(shape.detector), chart, _note(shape))
 
 
 def _table(shapes: tuple[Histogram, ...]) -> Table:
     titles = ("Scored", "Not scored", "5 % quantile", "Median", "95 % quantile", "Beyond a limit", "Off the axis")
-    columns = (Column("Detector"), *(Column(title, True) for title in titles))
-    rows = tuple(
+    judged = any(shape.told for shape in shapes)
+    columns = (
+        Column("Detector"),
+        *(Column(title, True) for title in titles),
+        *([Column("People", True)] if judged else []),
+    )
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
             shape.detector,
             Number(shape.scored, words.count(shape.scored)),
@@ -51,10 +58,24 @@ def _table(shapes: tuple[Histogram, ...]) -> Table:
             Number(shape.p95, words.number(shape.p95)),
             Number(_beyond(shape), words.count(_beyond(shape))),
             Number(shape.below + shape.above, words.count(shape.below + shape.above)),
+            *_people(shape, judged),
         )
         for shape in shapes
     )
-    return Table("detectors", "Detectors in numbers", columns, rows)
+    note = (
+        "People: the chance that an image which a person refused has the larger number than one that a person passed, "
+        "with how many of each; 0.50 tells nothing, values near 0 or 1 tell them apart."
+    )
+    return Table("detectors", "Detectors in numbers", columns, rows, note=note if judged else None)
+
+
+def _people(shape: Histogram, judged: bool) -> tuple[Number, ...]:
+    if not judged:
+        return ()
+    if shape.told is None:
+        return (Number(None, "too few"),)
+    counts = f"{words.count(shape.told.refused)} and {words.count(shape.told.passed)}"
+    return (Number(shape.told.auroc, f"{shape.told.auroc:.2f} ({counts})"),)
 
 
 def _lines(shape: Histogram) -> tuple[tuple[float, str], ...]:

@@ -1,6 +1,5 @@
 """What this report does not know: as important as what it says."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from qcgen.report import words
@@ -15,7 +14,7 @@ class NotChecked:
     order: ClassVar[int] = 90
 
     def build(self, view: RunView) -> Section:
-        gaps = (*_items(view), *_missed(view), *_marking(view.spec), *_files(view), *_always(view))
+        gaps = (*_items(view), *_missed(view), *_files(view), *_always(view))
         blocks: list[Block] = [Bullets(gaps)]
         if view.unscored:
             ranked = sorted(view.unscored.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -54,18 +53,6 @@ def _missed(view: RunView) -> tuple[_Gap, ...]:
     return (("Missed defects", text),)
 
 
-def _marking(spec: Mapping[str, object]) -> tuple[_Gap, ...]:
-    """Layers of marking that the job left out."""
-    govern = spec.get("governance")
-    if not isinstance(govern, Mapping):
-        return ()
-    layers = (("C2PA signatures", "c2pa"), ("invisible watermark", "watermark"))
-    left_out = [layer for layer, key in layers if govern.get(key, "none") == "none"]
-    if govern.get("xmp") is False:
-        left_out.append("XMP note that the picture is generated")
-    return (("Marking", f"The job leaves out: {', '.join(left_out)}."),) if left_out else ()
-
-
 def _files(view: RunView) -> tuple[_Gap, ...]:
     if not view.lost_pictures:
         return ()
@@ -81,6 +68,10 @@ def _always(view: RunView) -> tuple[_Gap, ...]:
             "Interval",
             "It treats items as independent draws of one process and says nothing of nights with another model, policy "
             "or catalogue.",
+        ),
+        (
+            "Approvals",
+            "Whether people approved the model and the policy, and whether incidents are open, is not kept here.",
         ),
         ("Rights", "Whether a picture resembles a protected work or person is not examined here."),
     )

@@ -9,6 +9,9 @@ from qcgen.report import words
 from qcgen.report.protocol import Block, Code, Column, Facts, Number, Section, Table
 from qcgen.report.runview import RunView
 
+# A job with its rows inside could be larger than the rest of the page.
+_MOST_TEXT = 20_000
+
 
 class Reproduce:
     name: ClassVar[str] = "reproduce"
@@ -46,7 +49,15 @@ class Reproduce:
                 Table("environment", "Environment", (Column("What"), Column("Version")), rows_text, folded=True)
             )
         if view.spec:
-            blocks.append(Code("Job as it ran", json.dumps(view.spec, indent=2, ensure_ascii=False), folded=True))
+            blocks.append(
+                Code("Job as it ran", _clip(json.dumps(view.spec, indent=2, ensure_ascii=False)), folded=True)
+            )
         same = "The same job, model digest and environment give the same seeds and the same noise for every image."
         lead = f"{same} {describe_caps(run.environment)}".rstrip()
         return Section("reproduce", "How to reproduce", lead, tuple(blocks))
+
+
+def _clip(text: str) -> str:
+    if len(text) <= _MOST_TEXT:
+        return text
+    return f"{text[:_MOST_TEXT]}\n… {words.count(len(text) - _MOST_TEXT)} more characters: see the job file."

@@ -1,0 +1,156 @@
+"""What `qcgen score --out` leaves: `index.html` and `scores.csv`, one row a file, those without a picture included."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markupsafe import Markup
+
+from qcgen.core.types import Finding, Outcome, Severity
+from qcgen.report import words
+from qcgen.report.csvout import write_csv
+from qcgen.report.html import render_training
+from qcgen.report.protocol import Band, Column, Mark, Number, Section, Table, Tile
+
+SCORES = "scores.csv"
+_SHOWN = 500
+"""Rows of a table on the page; all are in the CSV."""
+_MARKS = {Outcome.ACCEPT: "good", Outcome.REVIEW: "warn", Outcome.REJECT: "bad", Outcome.FAILED: "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFile:
+    """One file. `unscored`: by detector, why it has no value."""
+
+    name: str
+    sha256: str
+    outcome: Outcome
+    joint_p: float | None
+    reasons: tuple[Finding, ...]
+    measures: Mapping[str, float] = field(default_factory=dict)
+    unscored: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_scored_report(files: Sequence[ScoredFile], folder: Path, *, policy: str) -> tuple[Path, Path]:
+    """Write page and CSV into the folder; returns both paths.
+
+    Args:
+        policy: the profile that judged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    page, rows = folder / "index.html", folder / SCORES
+    _write_rows(files, rows)
+    subtitle = f"{words.several(len(files), 'file')}, judged by {policy}"
+    page.write_text(render_training("Scores", subtitle, _sections(files), source=SCORES), encoding="utf-8")
+    return page, rows
+
+
+def _write_rows(files: Sequence[ScoredFile], path: Path) -> None:
+    names = sorted({name for one in files for name in (*one.measures, *one.unscored)})
+    head = ("file", "file_sha256", "verdict", "joint_p", "reasons", "unscored", *(f"m_{name}" for name in names))
+    write_csv(
+        path,
+        head,
+        (
+            (
+                one.name,
+                one.sha256,
+                one.outcome.value,
+                one.joint_p,
+                " ".join(reason.message for reason in one.reasons),
+                "; ".join(f"{name}: {why}" for name, why in one.unscored.items()),
+                *(one.measures.get(name) for name in names),
+            )
+            for one in files
+        ),
+    )
+
+
+def _sections(files: Sequence[ScoredFile]) -> tuple[Section, ...]:
+    absent = [one for one in files if one.outcome is Outcome.FAILED]
+    judged = [one for one in files if one.outcome in (Outcome.REJECT, Outcome.REVIEW)]
+    return (
+        Section("summary", "Summary", "What the checks say of these files.", (_band(files),)),
+        Section("files", "Not scored", _lead(absent, "have no picture that can be judged"), tuple(_absent(absent))),
+        Section("reasons", "Reasons", "How many pictures each reason holds for.", (_reasons(files),)),
+        Section("pictures", "Rejected and flagged", _lead(judged, "need a look"), tuple(_judged(judged))),
+        Section(
+            "missing", "Detectors without a value", "Why a detector said nothing of a picture.", (_missing(files),)
+        ),
+    )
+
+
+def _band(files: Sequence[ScoredFile]) -> Band:
+    counts = Counter(one.outcome for one in files)
+    tiles = tuple(
+        Tile(name, words.count(counts[outcome]), note, _MARKS[outcome] if counts[outcome] else None)
+        for outcome, name, note in (
+            (Outcome.ACCEPT, "accepted", "nothing found"),
+            (Outcome.REVIEW, "flagged", "for people to look at"),
+            (Outcome.REJECT, "rejected", "beyond a hard limit, or a repeat"),
+            (Outcome.FAILED, "not scored", "no picture in the file"),
+        )
+    )
+    bad = counts[Outcome.REJECT] + counts[Outcome.FAILED]
+    state = "bad" if bad else "warn" if counts[Outcome.REVIEW] else "good"
+    answer = f"{words.count(counts[Outcome.ACCEPT])} of {words.several(len(files), 'file')} accepted"
+    sentence = f"{words.count(bad)} rejected or not scored, {words.count(counts[Outcome.REVIEW])} flagged."
+    return Band(state, answer, sentence, (), Markup(""), tiles)
+
+
+def _absent(files: Sequence[ScoredFile]) -> Iterator[Table]:
+    if files:
+        columns = (Column("file"), Column("code"), Column("reason"))
+        rows = [
+            (one.name, reason.evidence.get("reason", reason.kind), reason.message)
+            for one in files[:_SHOWN]
+            for reason in one.reasons[:1]
+        ]
+        yield Table("not-scored", "Files without a score", columns, tuple(rows), _note(files))
+
+
+def _judged(files: Sequence[ScoredFile]) -> Iterator[Table]:
+    if files:
+        columns = (Column("file"), Column("verdict"), Column("p", True), Column("reasons"))
+        order = sorted(files, key=lambda one: (one.outcome is not Outcome.REJECT, one.joint_p or 0.0))
+        rows = [
+            (
+                one.name,
+                Mark(_MARKS[one.outcome], one.outcome.value),
+                Number(one.joint_p, "" if one.joint_p is None else words.number(one.joint_p, 3)),
+                " ".join(_told(reason) for reason in one.reasons),
+            )
+            for one in order[:_SHOWN]
+        ]
+        yield Table("judged", "Rejected first, then the least likely", columns, tuple(rows), _note(files))
+
+
+def _told(reason: Finding) -> str:
+    facts = ", ".join(f"{name} {text}" for name, text in reason.evidence.items() if name != "p")
+    return f"{reason.message} ({facts})" if facts else reason.message
+
+
+def _reasons(files: Sequence[ScoredFile]) -> Table:
+    counts = Counter((one.kind, one.severity) for file in files for one in file.reasons)
+    states = {Severity.BLOCK: "bad", Severity.WARN: "warn", Severity.INFO: "none"}
+    words_of = {Severity.BLOCK: "rejects", Severity.WARN: "flags", Severity.INFO: "noted"}
+    rows = tuple(
+        (kind, Mark(states[severity], words_of[severity]), Number(count, words.count(count)))
+        for (kind, severity), count in counts.most_common()
+    )
+    return Table("reasons", "Reasons", (Column("reason"), Column("what it does"), Column("files", True)), rows)
+
+
+def _missing(files: Sequence[ScoredFile]) -> Table:
+    counts = Counter(pair for one in files for pair in one.unscored.items())
+    rows = tuple((name, why, Number(count, words.count(count))) for (name, why), count in counts.most_common())
+    return Table("missing", "Missing values", (Column("detector"), Column("why"), Column("pictures", True)), rows)
+
+
+def _lead(files: Sequence[ScoredFile], what: str) -> str:
+    return f"{words.several(len(files), 'file')} {what}." if files else "None."
+
+
+def _note(files: Sequence[ScoredFile]) -> str | None:
+    return f"The first {_SHOWN}; all are in {SCORES}." if len(files) > _SHOWN else None
