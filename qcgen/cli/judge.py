@@ -31,6 +31,7 @@ def judge(
 
     Example: qcgen judge demo-apparel --policy apparel
     """
+    from qcgen.cli.evidence import complete_evidence
     from qcgen.cli.reporting import write_report_of
     from qcgen.cli.summary import read_summary, summary_text
     from qcgen.cli.wiring import find_run, open_policy, opened, read_decisions
@@ -40,7 +41,9 @@ def judge(
     said = None if decisions is None else {one.image_id: one.decision for one in read_decisions(decisions)}
     with opened(db, create=False) as store:
         before = read_summary(store, find_run(store, run))
-        judged = write_report_of(store, rejudge(find_run(store, run), store, loaded, fdr=fdr, decisions=said))
+        decided = rejudge(find_run(store, run), store, loaded, fdr=fdr, decisions=said)
+        complete_evidence(store, decided, loaded)
+        judged = write_report_of(store, decided)
         summary = read_summary(store, judged)
     changes = [f"{name}: {before[name]} -> {summary[name]}" for name in ("accepted", "flagged", "rejected")]
     print_result(summary, as_json=json, text="\n".join([*changes, summary_text(summary)]))

@@ -50,12 +50,14 @@ def write(
 
     Example: qcgen report write demo-apparel --format csv,parquet
     """
+    from qcgen.cli.evidence import complete_evidence
     from qcgen.cli.reporting import write_report_of
     from qcgen.cli.wiring import find_run, newest_run, opened
 
     chosen = None if formats is None else _read_formats(formats)
     with opened(db, create=False) as store:
         found = newest_run(store) if run is None else find_run(store, run)
+        complete_evidence(store, found)
         written = write_report_of(store, found, formats=chosen, single=single_file)
     told: dict[str, object] = {"run_id": written.run_id, "report": written.report}
     lines = [str(written.report)]

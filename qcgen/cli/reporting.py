@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from qcgen.report.nights import Numbers
     from qcgen.report.trend import Trend
 
-OVERLAYS = "evidence"
-"""In a run's folder: pictures `ID.png` or `ID.webp` to lay over the image of that id."""
-
 
 def report_writer(store: Store, formats: Sequence[str], *, single: bool = False) -> Callable[[RunInfo], Path]:
     """What writes a run's report from its stored rows.
@@ -27,6 +24,7 @@ def report_writer(store: Store, formats: Sequence[str], *, single: bool = False)
     Raises:
         PrerequisiteError: Parquet without pyarrow; said before a run begins, not after it.
     """
+    from qcgen.report.evidence import find_overlays
     from qcgen.report.parquet import require_parquet
     from qcgen.report.runindex import add_to_index
     from qcgen.report.write import Beside, write_report
@@ -83,15 +81,6 @@ def review_of(store: Store, run: RunInfo) -> "ReviewStats | None":
     from qcgen.core.reviewstats import review_stats
 
     return review_stats(store.review, run.run_id) if store.review.progress(run.run_id) else None
-
-
-def find_overlays(out: Path) -> dict[str, str]:
-    """Pictures in `<out>/evidence` by the id in their name, relative to `out`."""
-    folder = out / OVERLAYS
-    if not folder.is_dir():
-        return {}
-    found = (path for path in sorted(folder.iterdir()) if path.suffix in (".png", ".webp") and path.is_file())
-    return {path.stem: f"{OVERLAYS}/{path.name}" for path in found}
 
 
 def _check_licence(run: RunInfo) -> list[Finding]:

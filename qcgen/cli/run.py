@@ -68,16 +68,25 @@ def work(
     Returns:
         The finished run, and how many pictures this start made.
     """
+    from qcgen.cli.evidence import explain_run
     from qcgen.cli.reporting import report_writer
     from qcgen.cli.wiring import open_encoder, open_policy, pick_device, prepare_torch
     from qcgen.models.embedded import load_student
     from qcgen.pipeline.run import run_job
+    from qcgen.qc.inspect import Inspector
 
     job, ref = prepared.job, prepared.ref
     prepare_torch()
     policy = open_policy(job.qc.profile, allow_stale=allow_stale)
     where = pick_device(device)
+    encoder = open_encoder(job.qc.clip.model, device=where)
+    write = report_writer(store, job.report.formats)
     made = 0
+
+    def explain_and_report(run: "RunInfo") -> Path:
+        explain_run(store, run, lambda: Inspector(policy, encoder, prepared.expansion.vocabulary))
+        return write(run)
+
     with progress_shown(job.name) as show:
 
         def tell(told: "Progress") -> None:
@@ -91,9 +100,9 @@ def work(
             expansion=prepared.expansion,
             store=store,
             student=load_student(ref, device=where, dtype=job.engine.dtype, compile_for=_shape(prepared, where)),
-            encoder=open_encoder(job.qc.clip.model, device=where),
+            encoder=encoder,
             policy=policy,
-            report=report_writer(store, job.report.formats) if with_report else None,
+            report=explain_and_report if with_report else None,
             progress=tell,
             say=say,
             out_dir=out,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -60,6 +60,11 @@ def find_clusters(planes: Planes) -> Clusters:
     frame = shares[:, frame_mask].mean(1)
     chosen = (middle - _FRAME_WEIGHT * frame).argmax(1)
     return Clusters(centres, member, middle, frame, chosen)
+
+
+def in_frame() -> Bool[Tensor, "1024"]:
+    """Which of the small pixels are the outermost sixteenth on each side."""
+    return _masks()[1]
 
 
 def name_colours(images: UInt8[Tensor, "b 3 h w"]) -> list[str]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qcgen.core.types import Measure, Score, Unscored
 from qcgen.models.protocol import ImageTextEncoder
-from qcgen.qc.embeddings import read_embeddings
+from qcgen.qc.embeddings import Embeddings, read_embeddings
 from qcgen.qc.guard import score_guarded
 from qcgen.qc.policy import Policy
 from qcgen.qc.protocol import Batch, Detector, Scores, TileLines
@@ -53,17 +53,7 @@ class Inspector:
         self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
     ) -> tuple[list[tuple[Measure, ...]], Float[Tensor, "b d"] | None]:
         """Measures, and the embeddings behind them where there is an encoder."""
-        batch = Batch(
-            images,
-            prompts,
-            fields,
-            self._encoder,
-            self._vocabulary,
-            self._background,
-            None if self._tile_px is None else TileLines.every(self._tile_px, images.shape[2], images.shape[3]),
-            self._accepted,
-            self._settings,
-        )
+        batch = self.batch(images, prompts, fields)
         with torch.inference_mode():
             columns = [
                 _measures(detector.name, detector.version, self._score(detector, batch)) for detector in self._detectors
@@ -71,16 +61,32 @@ class Inspector:
             embeddings = batch.clip
         return list(zip(*columns, strict=True)), embeddings
 
+    def batch(
+        self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
+    ) -> Batch:
+        """What the detectors are given of these pictures."""
+        return Batch(
+            images,
+            prompts,
+            fields,
+            self._encoder,
+            self._vocabulary,
+            self._background,
+            None if self._tile_px is None else TileLines.every(self._tile_px, images.shape[2], images.shape[3]),
+            None if self._accepted is None else self._accepted.vectors,
+            self._settings,
+            () if self._accepted is None else self._accepted.ids,
+        )
+
     def _score(self, detector: Detector, batch: Batch) -> Scores:
         return score_guarded(detector, batch) if detector.name in detector_plugins() else detector.score(batch)
 
 
-def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Tensor | None:
-    """The vectors of the calibration's pictures, where they are of this encoder."""
+def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Embeddings | None:
+    """Those of the calibration's pictures, where they are of this encoder."""
     if policy.embeddings is None or encoder is None:
         return None
-    kept = read_embeddings([policy.embeddings], encoder=encoder.digest)
-    return None if kept is None else kept.vectors
+    return read_embeddings([policy.embeddings], encoder=encoder.digest)
 
 
 def _measures(name: str, version: int, scores: Scores) -> list[Measure]:

@@ -156,6 +156,12 @@ class Planes:
         sides = [plane[..., :_RING, :], plane[..., -_RING:, :], inner[..., :_RING], inner[..., -_RING:]]
         return torch.cat([side.flatten(-2) for side in sides], dim=-1)
 
+    def in_ring(self, plane: Shaped[Tensor, "hh ww"]) -> Bool[Tensor, "hh ww"]:
+        """Which cells of such a plane `ring` takes."""
+        mask = torch.ones_like(plane, dtype=torch.bool)
+        mask[_RING:-_RING, _RING:-_RING] = False
+        return mask
+
     @cached_property
     def foreground(self) -> Foreground:
         away = self.lab - self.ground.colour[:, :, None, None]

@@ -41,6 +41,7 @@ class Batch:
         tile_lines: None where the pictures were decoded whole, or nobody knows.
         accepted: the encoder's unit vectors of pictures that people accepted, or None.
         settings: what the profile asks beyond limits.
+        accepted_ids: of these pictures, where they are known.
     """
 
     images: UInt8[Tensor, "b 3 h w"]
@@ -52,6 +53,7 @@ class Batch:
     tile_lines: TileLines | None = None
     accepted: Float[Tensor, "n d"] | None = None
     settings: Settings = field(default_factory=Settings)
+    accepted_ids: tuple[str, ...] = ()
 
     @cached_property
     def rgb(self) -> Float[Tensor, "b 3 h w"]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from qcgen.core.evidence import Bar
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import unscored
@@ -15,6 +16,7 @@ from qcgen.qc.settings import TEMPLATES
 _Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 _LISTS_KEPT = 64
+_SHOWN = 5
 _kept: "WeakKeyDictionary[ImageTextEncoder, dict[_Key, Tensor]]" = WeakKeyDictionary()
 
 
@@ -69,3 +71,15 @@ def margins(cosines: Float[Tensor, "b k"], own: Sequence[int | None]) -> tuple[F
     others[rows, at] = float("-inf")
     best = others.max(1)
     return cosines[rows, at] - best.values, best.indices.tolist()
+
+
+def best_classes(batch: Batch, index: int, field: str, wording: str = "{}") -> tuple[Bar, ...]:
+    """The five classes nearest to a picture and its own one, by cosine, nearest first; none where none are known."""
+    found = class_cosines(batch, field, wording)
+    if isinstance(found, Scores):
+        return ()
+    classes = classes_of(batch, field)
+    cosines, own = found[0][index].tolist(), found[1][index]
+    order = sorted(range(len(classes)), key=lambda place: -cosines[place])
+    shown = order[:_SHOWN] + [place for place in order[_SHOWN:] if place == own]
+    return tuple(Bar(classes[place], round(cosines[place], 4), place == own) for place in shown)

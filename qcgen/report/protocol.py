@@ -135,6 +135,43 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True)
+class Exhibit:
+    """One reason with what shows it.
+
+    Attributes:
+        measured: the number, its unit and its limit.
+        overlay: laid over the picture, transparent where nothing is marked; `scale` says what no colour and the
+            strongest stand for.
+        companion: another picture, shown beside.
+        swatches: a colour with its label.
+    """
+
+    title: str
+    measured: str
+    says: str
+    overlay: str | None = None
+    companion: str | None = None
+    scale: tuple[str, str] | None = None
+    charts: tuple[Markup, ...] = ()
+    swatches: tuple[tuple[Markup, str], ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A doubtful picture; the strongest reason first."""
+
+    picture: Picture
+    exhibits: tuple[Exhibit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    kind: ClassVar[str] = "cases"
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     kind: ClassVar[str] = "facts"
     pairs: tuple[tuple[str, str], ...]
@@ -162,7 +199,7 @@ class Text:
     text: str
 
 
-Block = Table | Figure | Panels | Band | Gallery | Facts | Code | Bullets | Text
+Block = Table | Figure | Panels | Band | Gallery | Cases | Facts | Code | Bullets | Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from qcgen.core.evidence import Shown
 from qcgen.core.reviewstats import ReviewStats
 from qcgen.core.types import Finding, Outcome, RunInfo
 from qcgen.report.intervals import Share
@@ -134,7 +135,13 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Worst:
-    """One doubtful image; `thumbnail` is a file of the report's folder, `href` leads to the full picture."""
+    """One doubtful image.
+
+    Attributes:
+        thumbnail: a file of the report's folder.
+        href: leads to the full picture.
+        evidence: what shows its reasons; the files that it names lie in the report's folder.
+    """
 
     image_id: str
     sku: str
@@ -147,6 +154,13 @@ class Worst:
     joint_p: float | None
     thumbnail: str | None
     href: str | None
+    evidence: tuple[Shown, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What of the report's folder the image is shown with."""
+        named = [self.thumbnail, *(name for one in self.evidence for name in (one.overlay, one.companion))]
+        return tuple(name for name in named if name is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,21 @@ from qcgen.core.types import Outcome, Row
 from qcgen.report import words
 from qcgen.report.folder import write_page
 from qcgen.report.html import render_single
-from qcgen.report.protocol import Band, Block, Cell, Code, Figure, Gallery, Link, Panels, Picture, Section, Table
+from qcgen.report.protocol import (
+    Band,
+    Block,
+    Case,
+    Cases,
+    Cell,
+    Code,
+    Figure,
+    Gallery,
+    Link,
+    Panels,
+    Picture,
+    Section,
+    Table,
+)
 from qcgen.report.runview import RunView
 from qcgen.report.sprites import Pictures
 
@@ -71,7 +85,7 @@ def write_single(
     """
     room = MOST_BYTES - len(_render(path, view, sections, sample, digest, shown=0).encode("utf-8", "replace"))
     costs = [
-        *(_cost((path.parent / one.thumbnail).stat().st_size) for one in view.worst if one.thumbnail),
+        *(sum(_cost((path.parent / name).stat().st_size) for name in one.files) for one in view.worst if one.thumbnail),
         *(_cost(len(one.data)) for one in sample),
     ]
     shown = 0
@@ -86,8 +100,9 @@ def write_single(
 def _render(
     path: Path, view: RunView, sections: Sequence[Section], sample: Sequence[Thumbnail], digest: str, *, shown: int
 ) -> str:
-    inside = [one.thumbnail for one in view.worst if one.thumbnail][:shown]
-    data = {name: _uri((path.parent / name).read_bytes()) for name in inside}
+    inside = [one for one in view.worst if one.thumbnail][:shown]
+    files = [name for one in inside for name in one.files]
+    data = {name: _uri((path.parent / name).read_bytes(), name.rpartition(".")[2]) for name in files}
     drawn = sample[: shown - len(inside)]
     left_out = sum(one.thumbnail is not None for one in view.worst) - len(inside) + len(sample) - len(drawn)
     told = ""
@@ -106,6 +121,8 @@ def _detach(section: Section, data: dict[str, str]) -> Section:
         elif isinstance(block, Gallery):
             pictures = tuple(_inside(picture, data) for picture in block.pictures)
             blocks.append(replace(block, pictures=pictures, table=_bare(block.table)))
+        elif isinstance(block, Cases):
+            blocks.append(Cases(tuple(_case_inside(case, data) for case in block.cases)))
         elif isinstance(block, Figure | Panels):
             blocks.append(replace(block, table=_bare(block.table)))
         elif isinstance(block, Table):
@@ -119,6 +136,14 @@ def _inside(picture: Picture, data: dict[str, str]) -> Picture:
     return replace(picture, href=None, src=data.get(picture.src or ""))
 
 
+def _case_inside(case: Case, data: dict[str, str]) -> Case:
+    exhibits = tuple(
+        replace(one, overlay=data.get(one.overlay or ""), companion=data.get(one.companion or ""))
+        for one in case.exhibits
+    )
+    return Case(_inside(case.picture, data), exhibits)
+
+
 def _bare(table: Table) -> Table:
     rows = () if table.folded else table.rows
     return replace(table, rows=tuple(tuple(_plain(cell) for cell in row) for row in rows))
@@ -128,8 +153,8 @@ def _plain(cell: Cell) -> Cell:
     return cell.text if isinstance(cell, Link) else cell
 
 
-def _uri(data: bytes) -> str:
-    return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
+def _uri(data: bytes, kind: str = "webp") -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
 
 
 def _cost(size: int) -> int:

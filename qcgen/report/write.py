@@ -12,6 +12,7 @@ from qcgen.core.review import Decision
 from qcgen.core.reviewstats import ReviewStats
 from qcgen.core.types import Finding, Row, RunInfo
 from qcgen.report.attempts import ROW_FORMATS, AttemptFiles
+from qcgen.report.evidence import show_evidence
 from qcgen.report.folder import replaced, write_page, write_tables
 from qcgen.report.grid import GridData
 from qcgen.report.history import find_ghosts, tell_nights
@@ -114,7 +115,10 @@ def _fill(order: _Order, fresh: Path, rows: Iterable[Row], every_attempt: Iterab
         files = AttemptFiles(order.run, fresh, order.formats, order.beside.decisions)
         files.write(every_attempt)
         attempts = files.attempts
-    worst = _show_worst(tally.worst(), fresh, pictures, order.images) if grid is not None else ()
+    worst: tuple[Worst, ...] = ()
+    if grid is not None:
+        worst = _show_worst(tally.worst(), fresh, pictures, order.images)
+        worst = show_evidence(worst, tally.worst(), order.images_root, fresh)
     view = _see(order, tally, worst=worst, lost=pictures.lost, attempts=attempts)
     sections = [one.build(view) for one in load_views()]
     if "csv" in order.formats:

@@ -4,9 +4,10 @@ from typing import ClassVar
 
 import torch
 
+from qcgen.qc.evidence import Evidence
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import unscored, with_reasons
-from qcgen.qc.zeroshot import class_cosines, classes_of, margins
+from qcgen.qc.zeroshot import best_classes, class_cosines, classes_of, margins
 
 
 class AttributeMargin:
@@ -42,3 +43,11 @@ class AttributeMargin:
         reasons = [None if found else "not_applicable" for found in evidence]
         values = torch.tensor(worst, dtype=torch.float64).clamp(*self.range)
         return with_reasons(values, reasons, evidence)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        told = self.score(batch).evidence[index]
+        field = told["field"]
+        return Evidence(
+            f"The catalogue's values of {field} nearest to the picture; {told['asked']} was asked for.",
+            bars=best_classes(batch, index, field, batch.settings.attributes[field]),
+        )

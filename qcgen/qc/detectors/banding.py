@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from qcgen.qc.evidence import Evidence, laid_out, mask_heat, widened
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -31,6 +33,27 @@ class Banding:
             return unscored(batch, "too_small")
         down, across = (_contours(lines).float().mean(2).mean(1) for lines in (batch.planes.down, batch.planes.across))
         return scored(down.maximum(across), self.range)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        across = _on_picture(batch.planes.across[index], batch.luma.shape[1])
+        down = _on_picture(batch.planes.down[index], batch.luma.shape[2]).T
+        steps = torch.maximum(laid_out(across.float(), batch), laid_out(down.float(), batch))
+        return Evidence(
+            "Marked: steps between two plateaus of exactly one colour each, where a gradient should be smooth.",
+            mask_heat(widened(steps, 1), "steps"),
+            facts=(
+                ("steps across", f"{float(_contours(batch.planes.across[index : index + 1]).double().mean()):.2%}"),
+                ("steps down", f"{float(_contours(batch.planes.down[index : index + 1]).double().mean()):.2%}"),
+            ),
+        )
+
+
+def _on_picture(lines: Float[Tensor, "n w"], rows: int) -> Bool[Tensor, "m w"]:
+    """Contours at the pixel after each step, for every line of the picture."""
+    found = torch.zeros_like(lines, dtype=torch.bool)
+    inner = _contours(lines[None])[0]
+    found[:, _PLATEAU + 1 : _PLATEAU + 1 + inner.shape[1]] = inner
+    return found.repeat_interleave(-(-rows // len(lines)), 0)[:rows]
 
 
 def _contours(lines: Float[Tensor, "b n w"]) -> Bool[Tensor, "b n ww"]:

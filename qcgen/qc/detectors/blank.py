@@ -2,8 +2,14 @@
 
 from typing import ClassVar
 
+import torch
+
+from qcgen.core.evidence import Curve, Line
+from qcgen.qc.evidence import Evidence, floats
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored
+
+_BINS = 64
 
 
 class Blank:
@@ -20,3 +26,13 @@ class Blank:
         mean = batch.luma.mean(2).double().mean(1)
         variance = (batch.luma - mean.float()[:, None, None]).square_().mean(2).double().mean(1)
         return scored(-variance.clamp(min=1e-4).log10(), self.range)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        luma = batch.luma[index].flatten().cpu()
+        shares = 100 * torch.histc(luma, _BINS, 0, 256).double() / len(luma)
+        codes = (torch.arange(_BINS, dtype=torch.float64) + 0.5) * 256 / _BINS
+        return Evidence(
+            "A picture of something has many tones; a blank one has all its pixels in one place.",
+            curve=Curve(floats(codes), (Line("of the pixels", floats(shares)),), "luma, codes", "%", filled=True),
+            facts=(("spread (standard deviation)", f"{float(luma.double().std(correction=0)):.3g} codes"),),
+        )

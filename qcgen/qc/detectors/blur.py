@@ -5,13 +5,17 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
+from qcgen.qc.evidence import Evidence, heat, laid_out, widened
 from qcgen.qc.planes import SMOOTH_RADIUS, gradient_length
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import kth_largest, scored, short_side, unscored
 
 _STRONGEST = 0.01
 _FAINT_CODES = 2.0
+_NEAR = 3
+_SHARP, _SOFT = 0.40, 0.90
 
 
 class Blur:
@@ -35,6 +39,23 @@ class Blur:
         ratios = [_ratio(before[i], after[i], count) for i in range(len(before))]
         values = torch.stack(ratios)
         return scored(values.clamp(min=0), self.range, no_edges=values < 0)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        before = batch.planes.gradient[index]
+        after = gradient_length(batch.planes.smooth[index : index + 1])[0]
+        count = max(1, round(_STRONGEST * before.numel()))
+        strong = before >= kth_largest(before.flatten(), count).clamp(min=_FAINT_CODES)
+        ratio = _around(after * strong) / _around(before * strong).clamp(min=1e-6)
+        soft = torch.where(widened(strong, _NEAR - 1) > 0, ratio, 0)
+        return Evidence(
+            "Marked: edges among the picture's strongest that are soft already, so that more blur takes little.",
+            heat(laid_out(soft, batch, top=1, left=1), _SHARP, _SOFT, "ratio"),
+        )
+
+
+def _around(plane: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Mean over the neighbours: a blurred edge's maximum lies a pixel or so beside the sharp one's."""
+    return F.avg_pool2d(plane[None], 2 * _NEAR + 1, stride=1, padding=_NEAR)[0]
 
 
 def _ratio(before: Float[Tensor, " n"], after: Float[Tensor, " n"], count: int) -> Float[Tensor, ""]:

@@ -5,7 +5,9 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
+from qcgen.qc.evidence import Evidence, heat
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -13,6 +15,9 @@ _REACH = 6
 _SMALLEST = 32
 _FAINT_CODES = 0.25
 _EVERY_SECOND = 256
+_CELLS = 16
+_FEWEST_CODES = 1.0
+_SHARP, _SOFT = 0.65, 1.0
 
 
 class BlurEffect:
@@ -41,9 +46,28 @@ class BlurEffect:
         faint = torch.stack([total for _, total in axes]).amax(0) < _FAINT_CODES
         return scored(ratio, self.range, no_edges=faint)
 
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        axes = [_gradients(batch.luma[index : index + 1], dim) for dim in (1, 2)]
+        ratios = [float(kept.double().mean() / sharp.double().mean().clamp(min=1e-6)) for kept, sharp in axes]
+        worse = ratios.index(max(ratios))
+        kept, sharp = (_in_cells(plane[0], 1 + worse) for plane in axes[worse])
+        soft = torch.where(sharp > _FEWEST_CODES, kept / sharp.clamp(min=1e-6), 0)
+        names = ("down", "across")
+        return Evidence(
+            f"Marked: where a mean over 11 px {names[worse]} the picture leaves the gradient as it was.",
+            heat(soft, _SHARP, _SOFT, "ratio"),
+            facts=tuple((name, f"{ratio:.3f}") for name, ratio in zip(names, ratios, strict=True)),
+        )
+
 
 def _kept(luma: Float[Tensor, "b h w"], dim: int) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
     """Mean gradient that the box leaves, and mean gradient, in codes a pixel."""
+    kept, sharp = _gradients(luma, dim)
+    return kept.mean(2).double().mean(1), sharp.mean(2).double().mean(1)
+
+
+def _gradients(luma: Float[Tensor, "b h w"], dim: int) -> tuple[Float[Tensor, "b hh ww"], Float[Tensor, "b hh ww"]]:
+    """Gradient that the box leaves, and the gradient, at each place."""
     plane = _sobel_mean(luma, dim=3 - dim)
     length = plane.shape[dim] - 2 * _REACH
 
@@ -53,7 +77,13 @@ def _kept(luma: Float[Tensor, "b h w"], dim: int) -> tuple[Float[Tensor, " b"], 
     sharp = (at(1) - at(-1)).abs_().mul_(0.5)
     # The difference of two means over 11 that lie 2 apart: only their ends differ.
     blurred = (at(5) + at(6)).sub_(at(-5)).sub_(at(-6)).abs_().mul_(1 / 22)
-    return torch.minimum(sharp, blurred).mean(2).double().mean(1), sharp.mean(2).double().mean(1)
+    return torch.minimum(sharp, blurred), sharp
+
+
+def _in_cells(plane: Float[Tensor, "h w"], dim: int) -> Float[Tensor, "k k"]:
+    """Mean over a lattice that covers the whole picture: along `dim` the mean over 11 did not reach the frame."""
+    reach = (0, 0, _REACH, _REACH) if dim == 1 else (_REACH, _REACH, 0, 0)
+    return F.adaptive_avg_pool2d(F.pad(plane, reach)[None], _CELLS)[0]
 
 
 def _sobel_mean(luma: Float[Tensor, "b h w"], *, dim: int) -> Float[Tensor, "b hh ww"]:

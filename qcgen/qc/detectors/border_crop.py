@@ -4,10 +4,14 @@ from typing import ClassVar
 
 import torch
 
+from qcgen.core.evidence import Swatch
+from qcgen.qc.evidence import Evidence, hex_of, mask_heat
+from qcgen.qc.foreground import in_frame
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
 _SMALLEST = 32
+_SIDE = 32
 
 
 class BorderCrop:
@@ -28,3 +32,13 @@ class BorderCrop:
         clusters = batch.clusters
         rows = torch.arange(len(batch.images))
         return scored(clusters.frame[rows, clusters.chosen], self.range)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        clusters = batch.clusters
+        garment = clusters.member[index] == clusters.chosen[index]
+        frame = in_frame()
+        return Evidence(
+            "Marked: places along the frame that have the garment's colour.",
+            mask_heat((garment & frame).reshape(_SIDE, _SIDE), "places"),
+            swatches=(Swatch("the garment's colour", hex_of(clusters.colour()[index])),),
+        )

@@ -4,8 +4,11 @@ from typing import ClassVar
 
 import torch
 
+from qcgen.core.evidence import Bar
+from qcgen.qc.evidence import Evidence
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, unscored
+from qcgen.qc.zeroshot import best_classes
 
 
 class ClipSimilarity:
@@ -32,3 +35,11 @@ class ClipSimilarity:
         texts = batch.encoder.encode_texts(unique).to(batch.clip.device)[place]
         unasked = torch.tensor([not prompt.strip() for prompt in batch.prompts])
         return scored((batch.clip.double() * texts.double()).sum(1), self.range, no_prompt=unasked)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        prompt = Bar(f"the prompt: {batch.prompts[index]}", round(float(self.score(batch).values[index]), 4), True)
+        others = best_classes(batch, index, "product")
+        return Evidence(
+            "How near the picture is to its prompt, and to the catalogue's products as plain words.",
+            bars=(prompt, *others),
+        )

@@ -3,14 +3,19 @@
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from qcgen.core.evidence import Swatch
 from qcgen.qc.colour import to_lab
+from qcgen.qc.evidence import Evidence, heat, hex_of
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
 _SIDE = 64
 _GREYISH = 8.0
 _DARKEST = 15.0
+_FAINT, _STRONG = 2.0, 12.0
 
 
 class ColourCast:
@@ -30,15 +35,36 @@ class ColourCast:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < 8:
             return unscored(batch, "too_small")
-        side = min(_SIDE, short_side(batch))
-        small = batch.planes.area(side).double() / 255
-        light, a, b = to_lab(small.permute(0, 2, 3, 1)).flatten(1, 2).unbind(-1)
-        lit = light > _DARKEST
-        energy = torch.where(lit, (a**2 + b**2) / (2 * _GREYISH**2), torch.inf)
-        dark = ~lit.any(1)
-        # Shifted by the smallest energy, so that a picture without any grey still has weights that do not vanish.
-        least = energy.amin(1, keepdim=True).nan_to_num(posinf=0.0)
-        weights = torch.exp(least - energy)
+        lab, weights = _weighted(batch)
+        light, a, b = lab.unbind(-1)
+        dark = ~(light > _DARKEST).any(1)
         total = weights.sum(1).clamp(min=1e-12)
         tint = torch.hypot((weights * a).sum(1) / total, (weights * b).sum(1) / total)
         return scored(torch.where(dark, 0.0, tint), self.range, no_light=dark)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        found, weights = (plane[index] for plane in _weighted(batch))
+        mean = (weights[:, None] * found).sum(0) / weights.sum().clamp(min=1e-12)
+        grey = torch.stack([mean[0], torch.zeros_like(mean[1]), torch.zeros_like(mean[2])])
+        side = min(_SIDE, short_side(batch))
+        tint = (weights * torch.hypot(found[:, 1], found[:, 2])).reshape(side, side)
+        return Evidence(
+            "Marked: the areas nearest to grey, by how far from grey they still are. Without a tint they are grey.",
+            heat(tint, _FAINT, _STRONG, self.unit),
+            swatches=(Swatch("found where grey is nearest", hex_of(mean)), Swatch("grey as light", hex_of(grey))),
+            facts=(
+                ("a (red +, green -)", f"{float(mean[1]):+.1f}"),
+                ("b (yellow +, blue -)", f"{float(mean[2]):+.1f}"),
+            ),
+        )
+
+
+def _weighted(batch: Batch) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:
+    """Lab of each area, and how much it counts as grey: 1 for the nearest one, 0 for dark ones."""
+    small = batch.planes.area(min(_SIDE, short_side(batch))).double() / 255
+    lab = to_lab(small.permute(0, 2, 3, 1)).flatten(1, 2)
+    light, a, b = lab.unbind(-1)
+    energy = torch.where(light > _DARKEST, (a**2 + b**2) / (2 * _GREYISH**2), torch.inf)
+    # Shifted by the smallest energy, so that a picture without any grey still has weights that do not vanish.
+    least = energy.amin(1, keepdim=True).nan_to_num(posinf=0.0)
+    return lab, torch.exp(least - energy)

@@ -4,12 +4,16 @@ from typing import ClassVar
 
 import torch
 
-from qcgen.qc.colour import NAMES, distance_to_names, known_name
+from qcgen.core.evidence import Swatch
+from qcgen.qc.colour import NAMES, distance_to_names, known_name, name_codes, swatch
+from qcgen.qc.evidence import Evidence, heat, hex_of
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import short_side, unscored, with_reasons
 
 _SMALLEST = 16
 _SCARCE = 0.1
+_SIDE = 32
+_FAINT, _STRONG = 3.0, 30.0
 
 
 class ColourMatch:
@@ -36,6 +40,19 @@ class ColourMatch:
         values = distance_to_names(clusters.colour(), [name or NAMES[0] for name in names])
         reasons = [_reason(text, name, few) for text, name, few in zip(asked, names, scarce, strict=True)]
         return with_reasons(values.clamp(*self.range), reasons)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        clusters = batch.clusters
+        asked = known_name(batch.fields[index].get("colour")) or NAMES[0]
+        found = clusters.colour()[index]
+        away = float(distance_to_names(found[None], [asked])[0])
+        garment = (clusters.member[index] == clusters.chosen[index]).reshape(_SIDE, _SIDE)
+        name = NAMES[int(name_codes(found))]
+        return Evidence(
+            "Marked: what is taken for the garment, by how far its colour is from any that the asked name means.",
+            heat(garment * away, _FAINT, _STRONG, self.unit),
+            swatches=(Swatch(f"asked: {asked}", hex_of(swatch(asked))), Swatch(f"found: {name}", hex_of(found))),
+        )
 
 
 def _reason(asked: str | None, name: str | None, scarce: bool) -> str | None:

@@ -3,13 +3,17 @@
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from qcgen.qc.evidence import Evidence, heat, laid_out
 from qcgen.qc.planes import tile_means
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
 _SMALLEST = 32
 _FLAT = 4.0
+_TEXTURED = 0.05
 
 
 class Detail:
@@ -29,12 +33,30 @@ class Detail:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < _SMALLEST:
             return unscored(batch, "too_small")
-        tile = 16 if short_side(batch) >= 96 else 8
-        # Around mid grey, where float32 squares are exact enough for a variance of a few codes.
-        centred = batch.luma - 128
-        variance = tile_means(centred.square(), tile) - tile_means(centred, tile).square()
-        taken = tile_means(batch.planes.high_pass.square(), tile)
-        share = torch.where(variance > _FLAT, taken / variance.clamp(min=1e-6), torch.nan).flatten(1)
+        share = _taken(batch).flatten(1)
         median = share.nanmedian(1).values
         flat = median.isnan()
         return scored(median.nan_to_num(), self.range, flat=flat)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        share = _taken(batch)[index]
+        smooth = (_TEXTURED - share.nan_to_num(nan=1.0)).clamp(min=0)
+        return Evidence(
+            "Marked: surfaces that vary and yet have no fine texture.",
+            heat(laid_out(smooth, batch, side=_tile(batch)), 0.0, _TEXTURED, "fraction of the variance missing"),
+            facts=(("surfaces that vary", f"{float((~share.isnan()).double().mean()):.0%} of the picture"),),
+        )
+
+
+def _tile(batch: Batch) -> int:
+    return 16 if short_side(batch) >= 96 else 8
+
+
+def _taken(batch: Batch) -> Float[Tensor, "b rows columns"]:
+    """Share of each tile's variance that the gaussian takes; no number where a tile does not vary."""
+    tile = _tile(batch)
+    # Around mid grey, where float32 squares are exact enough for a variance of a few codes.
+    centred = batch.luma - 128
+    variance = tile_means(centred.square(), tile) - tile_means(centred, tile).square()
+    taken = tile_means(batch.planes.high_pass.square(), tile)
+    return torch.where(variance > _FLAT, taken / variance.clamp(min=1e-6), torch.nan)

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from qcgen.qc.evidence import Evidence, box_of, mask_heat, widened
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -26,3 +27,12 @@ class FrameContact:
             return unscored(batch, "too_small")
         planes = batch.planes
         return scored(planes.ring(planes.foreground.main).double().mean(1), self.range)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        main = batch.planes.foreground.main[index]
+        touched = main & batch.planes.in_ring(main)
+        return Evidence(
+            "Marked: where the product reaches the frame. The box is around the product.",
+            mask_heat(widened(touched, 1), "places"),
+            boxes=(box_of(main, "product"),),
+        )

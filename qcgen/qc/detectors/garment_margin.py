@@ -4,9 +4,10 @@ from typing import ClassVar
 
 import torch
 
+from qcgen.qc.evidence import Evidence
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored
-from qcgen.qc.zeroshot import class_cosines, margins
+from qcgen.qc.zeroshot import best_classes, class_cosines, margins
 
 
 class GarmentMargin:
@@ -27,3 +28,10 @@ class GarmentMargin:
             return found
         absent = torch.tensor([place is None for place in found[1]])
         return scored(margins(*found)[0], self.range, not_applicable=absent)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        asked = batch.fields[index].get("product", "")
+        return Evidence(
+            f"The catalogue's products nearest to the picture; {asked} was asked for.",
+            bars=best_classes(batch, index, "product"),
+        )

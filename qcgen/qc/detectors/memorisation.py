@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import torch
 
+from qcgen.qc.evidence import Evidence
 from qcgen.qc.phash import phash
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.references import nearest, pack
@@ -41,6 +42,14 @@ class Memorisation:
         ]
         values = torch.from_numpy(bits.copy()).minimum(torch.from_numpy(mirrored_bits.copy()))
         return with_reasons(values.double(), [None] * len(evidence), evidence)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        told = self.score(batch).evidence[index]
+        return Evidence(
+            "The reference that the picture, or its mirror image, is nearest to.",
+            facts=tuple((name.replace("_", " "), text) for name, text in told.items()),
+            neighbours=(told["neighbour"],),
+        )
 
 
 def _by_embedding(batch: Batch) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import torch
 
+from qcgen.qc.evidence import Evidence, box_of
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -30,6 +31,14 @@ class Occupancy:
         main = batch.planes.foreground.main
         spans = torch.stack([_span(main.any(2)), _span(main.any(1))]).amax(0)
         return scored(spans, self.range, no_foreground=main.flatten(1).double().mean(1) < _SCARCE)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        box = box_of(batch.planes.foreground.main[index], "product")
+        return Evidence(
+            "The box is around the product: the largest thing that has not the colour of the frame.",
+            boxes=(box,),
+            facts=(("width", f"{box.right - box.left:.0%}"), ("height", f"{box.bottom - box.top:.0%}")),
+        )
 
 
 def _span(line: torch.Tensor) -> torch.Tensor:

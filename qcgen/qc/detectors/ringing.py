@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from qcgen.core.evidence import Curve, Line
+from qcgen.qc.evidence import Evidence, floats
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import kth_largest, scored, short_side, unscored
 
@@ -39,9 +41,36 @@ class Ringing:
         axes = [torch.stack([_wavering(one) for one in lines]) for lines in (batch.planes.across, batch.planes.down)]
         return scored(axes[0].maximum(axes[1]), self.range)
 
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        lines = (batch.planes.across[index], batch.planes.down[index])
+        worse = int(_wavering(lines[1]) > _wavering(lines[0]))
+        profile, steps, edges = _profile(lines[worse])
+        # From the mean before the edge, in shares of the steps: an edge without ripples goes from 0 to about 1.
+        rise = (profile - profile[:_REACH].mean()) / steps.clamp(min=1e-6)
+        return Evidence(
+            "The mean profile across the strongest edges. It should be level on either side; ripples waver there.",
+            curve=Curve(
+                floats(torch.arange(-_REACH, _REACH + 2)),
+                (Line(f"{('across', 'down')[worse]}, {edges} edges", floats(rise)),),
+                "distance from the edge, px",
+                "share of the step",
+                marks=(float(-_NEAR), float(_NEAR + 1)),
+            ),
+        )
+
 
 def _wavering(lines: Float[Tensor, "n w"]) -> Float[Tensor, ""]:
     """Of one picture."""
+    profile, steps, edges = _profile(lines)
+    if edges < _FEWEST:
+        return lines.new_tensor(0.0, dtype=torch.float64)
+    bend = (profile[2:] - 2 * profile[1:-1] + profile[:-2]).abs()
+    away = _REACH - _NEAR
+    return torch.cat([bend[:away], bend[-away:]]).mean() / steps
+
+
+def _profile(lines: Float[Tensor, "n w"]) -> tuple[Float[Tensor, " p"], Float[Tensor, ""], int]:
+    """Sum of the profiles across one picture's strong edges, sum of their steps, and how many there are."""
     step = lines[:, 1:] - lines[:, :-1]
     size = step.abs()
     # Only edges that have the whole profile inside.
@@ -50,12 +79,8 @@ def _wavering(lines: Float[Tensor, "n w"]) -> Float[Tensor, ""]:
     strong = inner >= least
     strong &= (inner >= size[:, _REACH - 1 : -_REACH - 1]) & (inner > size[:, _REACH + 1 : 1 - _REACH])
     row, column = torch.nonzero(strong).unbind(1)
-    if len(row) < _FEWEST:
-        return lines.new_tensor(0.0, dtype=torch.float64)
     column = column + _REACH
     steps = step[row, column].double()
     around = torch.arange(-_REACH, _REACH + 2, device=lines.device)
     profile = (lines[row[:, None], column[:, None] + around].double() * steps.sign()[:, None]).sum(0)
-    bend = (profile[2:] - 2 * profile[1:-1] + profile[:-2]).abs()
-    away = _REACH - _NEAR
-    return torch.cat([bend[:away], bend[-away:]]).mean() / steps.abs().sum()
+    return profile, steps.abs().sum(), len(row)

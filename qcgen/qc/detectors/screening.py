@@ -2,9 +2,17 @@
 
 from typing import ClassVar
 
+from jaxtyping import Float
+from torch import Tensor
+
+from qcgen.core.evidence import Bar
+from qcgen.models.protocol import ImageTextEncoder
+from qcgen.qc.evidence import Evidence
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import unscored, with_reasons
 from qcgen.qc.zeroshot import class_texts
+
+_SHOWN = 6
 
 
 class Screening:
@@ -27,9 +35,7 @@ class Screening:
             return unscored(batch, "not_applicable")
         if batch.encoder is None or batch.clip is None:
             return unscored(batch, "no_encoder")
-        # The concepts are whole captions.
-        texts = class_texts(batch.encoder, [*asked.unwanted, *asked.wanted], ("{}",)).to(batch.clip.device)
-        cosines = batch.clip.double() @ texts.T
+        cosines = _cosines(batch, batch.encoder, batch.clip)
         unwanted = cosines[:, : len(asked.unwanted)].max(1)
         wanted = cosines[:, len(asked.unwanted) :].max(1)
         evidence = [
@@ -38,3 +44,24 @@ class Screening:
         ]
         values = (unwanted.values - wanted.values).clamp(*self.range)
         return with_reasons(values, [None] * len(evidence), evidence)
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        assert batch.encoder is not None
+        assert batch.clip is not None
+        asked = batch.settings
+        cosines = _cosines(batch, batch.encoder, batch.clip)[index].tolist()
+        bars = [
+            Bar(text, round(cosine, 4), place >= len(asked.unwanted))
+            for place, (text, cosine) in enumerate(zip((*asked.unwanted, *asked.wanted), cosines, strict=True))
+        ]
+        return Evidence(
+            "Unwanted and wanted concepts nearest to the picture; the wanted ones are marked.",
+            bars=tuple(sorted(bars, key=lambda bar: -bar.value)[:_SHOWN]),
+        )
+
+
+def _cosines(batch: Batch, encoder: ImageTextEncoder, clip: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+    # The concepts are whole captions.
+    asked = batch.settings
+    texts = class_texts(encoder, [*asked.unwanted, *asked.wanted], ("{}",)).to(clip.device)
+    return clip.double() @ texts.T

@@ -4,7 +4,20 @@ from typing import ClassVar
 
 from qcgen.core.types import Outcome
 from qcgen.report import words
-from qcgen.report.protocol import Column, Gallery, Mark, Number, Picture, Section, Table, Text
+from qcgen.report.evidence import exhibits
+from qcgen.report.protocol import (
+    Block,
+    Case,
+    Cases,
+    Column,
+    Gallery,
+    Mark,
+    Number,
+    Picture,
+    Section,
+    Table,
+    Text,
+)
 from qcgen.report.runview import RunView, Worst
 
 _MARKS = {
@@ -23,7 +36,10 @@ class WorstImages:
         title = "The most doubtful images"
         if not view.worst:
             return Section("worst", title, "", (Text("There is no image to show."),))
-        lead = "Rejected first, then flagged, then accepted ones near a limit. Click for full size."
+        lead = (
+            "Rejected first, then flagged, then accepted ones near a limit. Click for full size. A check that speaks "
+            "against an image shows where or how; its colours mean the same in every image."
+        )
         columns = (
             Column("Image"),
             Column("SKU"),
@@ -48,7 +64,12 @@ class WorstImages:
             for one in view.worst
         )
         table = Table("worst", "The same images as a table", columns, rows, folded=True)
-        return Section("worst", title, lead, (Gallery(tuple(_picture(one) for one in view.worst), table),))
+        shown = tuple(
+            Case(_picture(one), exhibits(f"worst-{one.image_id}", one.evidence)) for one in view.worst if one.evidence
+        )
+        rest = tuple(_picture(one) for one in view.worst if not one.evidence)
+        blocks: tuple[Block, ...] = (Gallery(rest, table),) if rest else (table,)
+        return Section("worst", title, lead, ((Cases(shown),) if shown else ()) + blocks)
 
 
 def _picture(one: Worst) -> Picture:

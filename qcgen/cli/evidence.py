@@ -1,0 +1,76 @@
+"""Wires evidence: what shows why a check speaks of a picture, made where it is missing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qcgen.cli.console import warn
+from qcgen.core.errors import QcgenError
+from qcgen.core.evidence import missing_evidence
+from qcgen.core.job import JobSpec
+from qcgen.core.store import Store
+from qcgen.core.types import Row, RunInfo
+
+if TYPE_CHECKING:
+    from qcgen.qc.inspect import Inspector
+    from qcgen.qc.policy import Policy
+
+
+def explain_run(store: Store, run: RunInfo, inspector: Callable[[], "Inspector"]) -> None:
+    """Make what evidence a run's doubtful pictures lack; what goes wrong is told on stderr and fails nothing.
+
+    Args:
+        inspector: called only where something is missing.
+    """
+    folder = Path(run.out_dir)
+    rows = missing_evidence(store.rows(run.run_id), folder)
+    if not rows:
+        return
+    from qcgen.pipeline.evidence import explain_rows
+
+    try:
+        done = explain_rows(rows, folder, inspector(), _finder(store, run, rows))
+    except QcgenError as error:
+        warn([f"evidence: none was made for {len(rows)} doubtful pictures. {error}"])
+        return
+    warn([done.warning] if done.warning else [])
+
+
+def complete_evidence(store: Store, run: RunInfo, policy: "Policy | None" = None) -> None:
+    """As `explain_run`, with the encoder of the run's job and its profile, unless another policy judged it."""
+
+    def inspector() -> "Inspector":
+        from qcgen.cli.wiring import prepare_torch
+        from qcgen.models.embedded import load_encoder
+        from qcgen.qc.inspect import Inspector
+        from qcgen.qc.policy import read_policy
+
+        prepare_torch()
+        qc = JobSpec.model_validate_json(run.spec_json).qc
+        chosen = policy or read_policy(qc.profile, allow_stale=True)
+        return Inspector(chosen, load_encoder(qc.clip.model), _vocabulary(store, run))
+
+    explain_run(store, run, inspector)
+
+
+def _finder(store: Store, run: RunInfo, rows: Sequence[Row]) -> Callable[[str], Path | None]:
+    """Where the pictures lie that these rows' findings name."""
+    named = {finding.evidence.get("neighbour") for row in rows for finding in row.reasons} - {None}
+    folder = Path(run.out_dir)
+    found: dict[str, Path] = {}
+    if named:
+        found = {
+            row.image_id: folder / row.relpath
+            for row in store.rows(run.run_id)
+            if row.image_id in named and row.relpath is not None
+        }
+    return found.get
+
+
+def _vocabulary(store: Store, run: RunInfo) -> dict[str, tuple[str, ...]]:
+    """Every value that the run's items have, field by field, in their order."""
+    values: dict[str, dict[str, None]] = {}
+    for row in store.rows(run.run_id):
+        for name, text in row.fields.items():
+            values.setdefault(name, {})[text] = None
+    return {name: tuple(texts) for name, texts in values.items()}
