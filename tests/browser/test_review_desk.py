@@ -112,8 +112,9 @@ def test_all_pictures_can_be_judged_without_a_mouse_until_the_desk_says_so(page:
     pictures = {one.image_id for one in desk.store.review.tasks(None)}
     for _ in pictures:
         press(page, "a")
-    expect(page.locator("#empty-title")).to_have_text(re.compile("All done|Nothing is left for you"))
     settle(page)
+    title = page.locator("#empty-title")
+    expect(title).to_have_text(re.compile("All done|Nothing is left for you"), timeout=20_000)
     assert {one.image_id for one in standing(desk.store)} == pictures, "each picture once, seeds and audits with them"
 
 
