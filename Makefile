@@ -1,4 +1,4 @@
-# make demo | test | check | bench | bench-review | fashion | sample | format. Everything happens in .venv; the stamp files make a second call fast.
+# make demo | test | check | bench | bench-review | fashion | sample | qc-examples | format. Everything happens in .venv; the stamp files make a second call fast.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -13,7 +13,7 @@ EXTRAS := --extra dev --extra parquet --extra postgres
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo test check bench bench-review fashion sample format lint types contracts lock clean
+.PHONY: demo test check bench bench-review fashion sample qc-examples format lint types contracts lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/qcgen run jobs/demo.yaml
@@ -53,6 +53,10 @@ sample: $(VENV)/.core
 	mkdir -p out/sample
 	$(BIN)/qcgen run jobs/demo.yaml --db sqlite:///out/sample/qcgen.db --out out/sample/run || [ $$? -eq 1 ]
 	cp -r "$$(ls -td reports/*/ | head -1)" reports/sample
+
+# Pictures and page of the detectors; the pictures are the embedded student's own.
+qc-examples: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.qc_examples
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -1,19 +1,28 @@
 """Wires evidence: what shows why a check speaks of a picture, made where it is missing."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcgen.cli.console import warn
 from qcgen.core.errors import QcgenError
-from qcgen.core.evidence import missing_evidence
+from qcgen.core.evidence import Record, keep_only, missing_evidence, picture_of, read_record
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
-from qcgen.core.types import Row, RunInfo
+from qcgen.core.types import Outcome, Row, RunInfo
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from qcgen.pipeline.evidence import Doubtful
+    from qcgen.pipeline.score import Scored
     from qcgen.qc.inspect import Inspector
     from qcgen.qc.policy import Policy
+
+
+MOST_SHOWN = 60
+"""Pictures on the page of `qcgen score --out`; its tables have all."""
 
 
 def explain_run(store: Store, run: RunInfo, inspector: Callable[[], "Inspector"]) -> None:
@@ -51,6 +60,47 @@ def complete_evidence(store: Store, run: RunInfo, policy: "Policy | None" = None
         return Inspector(chosen, load_encoder(qc.clip.model), _vocabulary(store, run))
 
     explain_run(store, run, inspector)
+
+
+def explain_scored(
+    scored: Sequence["Scored"], folder: Path, policy: "Policy", inspector: Callable[[], "Inspector"], *, pixels: int
+) -> dict[Path, Record]:
+    """Evidence of the doubtful files into the folder of their report, and the records by path; each has its picture.
+
+    Args:
+        pixels: the most that a picture may have.
+    """
+    doubtful = [_doubtful(one) for one in scored if one.verdict.outcome in (Outcome.REVIEW, Outcome.REJECT)][
+        :MOST_SHOWN
+    ]
+    keep_only(folder, {one.image_id for one in doubtful})
+    if not doubtful:
+        return {}
+    from qcgen.data.decoder import Decoded, Decoder, Limits
+    from qcgen.pipeline.evidence import explain_files, shrunk
+
+    with Decoder(Limits(pixels=pixels), policy.background) as decoder:
+
+        def read(path: Path) -> "Tensor":
+            found = next(decoder.read([path]))
+            if not isinstance(found, Decoded):
+                raise ValueError(found.reason)
+            return found.image
+
+        done = explain_files(doubtful, folder, inspector(), Path, read=read)
+        warn([done.warning] if done.warning else [])
+        records = {one.path: record for one in doubtful if (record := read_record(folder, one.image_id)) is not None}
+        for path, record in records.items():
+            (folder / picture_of(record)).write_bytes(shrunk(read(path)))
+    return records
+
+
+def _doubtful(one: "Scored") -> "Doubtful":
+    from qcgen.pipeline.evidence import Doubtful
+
+    # Two paths with the same bytes are two files: one of them repeats the other.
+    named = hashlib.sha256(f"{one.sha256}\0{one.subject.path}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    return Doubtful(named, one.subject.path, one.subject.prompt, one.subject.fields, one.verdict.reasons, one.sha256)
 
 
 def _finder(store: Store, run: RunInfo, rows: Sequence[Row]) -> Callable[[str], Path | None]:

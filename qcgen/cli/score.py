@@ -11,6 +11,7 @@ from qcgen.core.errors import QcgenError, SpecError
 from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
+    from qcgen.core.evidence import Record
     from qcgen.pipeline.score import Scored
     from qcgen.qc.policy import Policy
     from qcgen.report.scored import ScoredFile
@@ -31,7 +32,7 @@ def score(
     prompts: Prompts = None,
     clip: Clip = "embedded:clip-apparel",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write index.html and scores.csv there.")
+        Path | None, typer.Option("--out", metavar="DIR", help="Write index.html, scores.csv and evidence there.")
     ] = None,
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", min=0.01, max=1000, help="Larger pictures are not scored.")
@@ -55,7 +56,10 @@ def score(
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
     lines = [table(("file", "verdict", "reasons"), rows)] if rows else []
     lines.append(f"{len(scored)} files: {told}")
-    written = _write(scored, out, policy) if out is not None else None
+    written = None
+    if out is not None:
+        shown = _explain(scored, out, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels)
+        written = _write(scored, out, policy, shown)
     lines += [] if written is None else [str(written)]
     result = {"counts": counts, "report": written, "pictures": [_facts(one) for one in scored]}
     print_result(result, as_json=json, text="\n".join(lines))
@@ -106,13 +110,40 @@ def score_paths(
     return [*scored, *refused]
 
 
-def _write(scored: list["Scored"], folder: Path, policy: "Policy") -> Path:
+def _explain(
+    scored: list["Scored"],
+    folder: Path,
+    policy: "Policy",
+    *,
+    prompts: Path | None,
+    clip: str,
+    device: Device,
+    megapixels: float,
+) -> dict[Path, "Record"]:
+    """What shows why the doubtful files are doubtful, in the report's folder."""
+    from qcgen.cli.evidence import explain_scored
+    from qcgen.cli.wiring import open_encoder, pick_device, read_columns
+    from qcgen.qc.inspect import Inspector
+
+    def inspector() -> Inspector:
+        columns = None if prompts is None else read_columns(prompts)
+        asked = columns is not None or policy.settings.unwanted
+        encoder = open_encoder(clip, device=pick_device(device)) if asked else None
+        return Inspector(
+            policy, encoder, {name: tuple(dict.fromkeys(cells)) for name, cells in (columns or {}).items()}
+        )
+
+    return explain_scored(scored, folder, policy, inspector, pixels=round(1e6 * megapixels))
+
+
+def _write(scored: list["Scored"], folder: Path, policy: "Policy", shown: dict[Path, "Record"]) -> Path:
     from qcgen.report.scored import write_scored_report
 
-    return write_scored_report([_row(one) for one in scored], folder, policy=f"profile {policy.name}")[0]
+    rows = [_row(one, shown.get(one.subject.path)) for one in scored]
+    return write_scored_report(rows, folder, policy=f"profile {policy.name}")[0]
 
 
-def _row(one: "Scored") -> "ScoredFile":
+def _row(one: "Scored", evidence: "Record | None") -> "ScoredFile":
     from qcgen.core.types import Score, Unscored
     from qcgen.report.scored import ScoredFile
 
@@ -124,6 +155,7 @@ def _row(one: "Scored") -> "ScoredFile":
         reasons=one.verdict.reasons,
         measures={each.detector: each.value for each in one.measures if isinstance(each, Score)},
         unscored={each.detector: each.reason for each in one.measures if isinstance(each, Unscored)},
+        evidence=evidence,
     )
 
 

@@ -153,6 +153,11 @@ def evidence_file(folder: Path, image_id: str) -> Path:
     return folder / EVIDENCE / f"{image_id}.json"
 
 
+def picture_of(record: Record) -> str:
+    """Where a report of foreign files keeps a small picture of its own, relative to the report."""
+    return f"{EVIDENCE}/{record.image_id}-picture.png"
+
+
 def write_record(record: Record) -> str:
     """As JSON text; raises ValueError for a number that is not finite."""
     return json.dumps(asdict(record), allow_nan=False, ensure_ascii=True, separators=(",", ":")) + "\n"
@@ -178,13 +183,13 @@ def evidence_of(folder: Path, row: Row) -> Record | None:
 def missing_evidence(rows: Iterable[Row], folder: Path) -> list[Row]:
     """The rows that should have a record and have none, without their thumbnails; records of others are deleted."""
     doubtful = [replace(row, thumbnail=None) for row in rows if needs_evidence(row)]
-    _delete_others(folder / EVIDENCE, {row.image_id for row in doubtful})
+    keep_only(folder, {row.image_id for row in doubtful})
     return [row for row in doubtful if evidence_of(folder, row) is None]
 
 
-def _delete_others(folder: Path, kept: set[str]) -> None:
-    """A map over a picture that another policy accepts would speak against it still."""
-    for path in list(folder.glob("*")):
+def keep_only(folder: Path, kept: set[str]) -> None:
+    """Delete other pictures' files: a map would speak still against a picture that another policy accepts."""
+    for path in list((folder / EVIDENCE).glob("*")):
         if is_safe(path.stem.partition("-")[0]) and path.stem.partition("-")[0] not in kept:
             with suppress(OSError):
                 path.unlink()

@@ -40,6 +40,8 @@ _NO_USE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
 """The next picture would meet the same."""
 _DUPLICATES = ("exact_duplicate", "near_duplicate")
 
+Read = Callable[[Path], Tensor]
+"""A picture file's RGB codes, `3 h w`."""
 Find = Callable[[str], Path | None]
 """The file of a picture's id, None where it is not known."""
 
@@ -75,12 +77,19 @@ def explain_rows(rows: Sequence[Row], folder: Path, inspector: Inspector, find: 
     return explain_files(doubtful, root, inspector, find)
 
 
-def explain_files(doubtful: Sequence[Doubtful], folder: Path, inspector: Inspector, find: Find) -> Explained:
-    """Write the evidence of picture files into `folder`/evidence; stops where the disk is full."""
+def explain_files(
+    doubtful: Sequence[Doubtful], folder: Path, inspector: Inspector, find: Find, *, read: Read | None = None
+) -> Explained:
+    """Write the evidence of picture files into `folder`/evidence; stops where the disk is full.
+
+    Args:
+        read: opens a picture file; by default only what a run writes. It raises ValueError or OSError.
+    """
+    read = read or _read
     made, lost = 0, list[str]()
     for one in doubtful:
         try:
-            _write(one, folder, inspector, find)
+            _write(one, folder, inspector, find, read)
             made += 1
         except OSError as error:
             lost.append(f"{error.filename or one.path}: {error.strerror or error}")
@@ -100,24 +109,24 @@ def _warning(made: int, wanted: int, lost: Sequence[str]) -> str | None:
     )
 
 
-def _write(one: Doubtful, folder: Path, inspector: Inspector, find: Find) -> None:
+def _write(one: Doubtful, folder: Path, inspector: Inspector, find: Find, read: Read) -> None:
     """The maps first, so that a record never names one that is not there."""
-    batch = inspector.batch(_read(one.path)[None], [one.prompt], [one.fields])
+    batch = inspector.batch(read(one.path)[None], [one.prompt], [one.fields])
     (folder / EVIDENCE).mkdir(parents=True, exist_ok=True)
     shown: list[Shown] = []
     for finding in one.findings:
-        found = _show(one, finding, batch, folder, find) if len(shown) < MOST_REASONS else None
+        found = _show(one, finding, batch, folder, find, read) if len(shown) < MOST_REASONS else None
         shown += [] if found is None else [found]
     record = Record(one.image_id, evidence_key(one.file_sha256, one.findings), tuple(shown))
     _replace(evidence_file(folder, one.image_id), write_record(record).encode("ascii"))
 
 
-def _show(one: Doubtful, finding: Finding, batch: Batch, folder: Path, find: Find) -> Shown | None:
+def _show(one: Doubtful, finding: Finding, batch: Batch, folder: Path, find: Find, read: Read) -> Shown | None:
     """What one finding shows; None where it has nothing to show."""
     if finding.severity is Severity.INFO:
         return None
     if finding.kind in _DUPLICATES:
-        return _show_neighbour(one, finding, folder, find)
+        return _show_neighbour(one, finding, folder, find, read)
     detector = find_detectors().get(finding.kind)
     if not isinstance(detector, Explainer):
         return None
@@ -162,7 +171,7 @@ def _span(limits: tuple[float, float]) -> float:
     return limits[1] - limits[0]
 
 
-def _show_neighbour(one: Doubtful, finding: Finding, folder: Path, find: Find) -> Shown:
+def _show_neighbour(one: Doubtful, finding: Finding, folder: Path, find: Find, read: Read) -> Shown:
     """The picture that this one repeats, beside it."""
     neighbour = finding.evidence.get("neighbour", "")
     path = find(neighbour)
@@ -177,7 +186,7 @@ def _show_neighbour(one: Doubtful, finding: Finding, folder: Path, find: Find) -
     )
     if path is None:
         return told
-    return replace(told, companion=_keep(one, f"{finding.kind}_of", _shrunk(path), folder))
+    return replace(told, companion=_keep(one, f"{finding.kind}_of", shrunk(read(path)), folder))
 
 
 def _keep(one: Doubtful, what: str, data: bytes, folder: Path) -> str:
@@ -204,11 +213,9 @@ def _read(path: Path) -> UInt8[Tensor, "3 h w"]:
         return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
-def _shrunk(path: Path) -> bytes:
-    with PIL.Image.open(path, formats=_FORMATS) as picture:
-        if picture.width * picture.height > _MOST_PIXELS:
-            raise ValueError(f"{picture.width}x{picture.height} pixels")
-        small = picture.convert("RGB")
+def shrunk(image: UInt8[Tensor, "3 h w"]) -> bytes:
+    """A small PNG of a picture."""
+    small = PIL.Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     small.thumbnail((_NEIGHBOUR_PX, _NEIGHBOUR_PX))
     file = io.BytesIO()
     small.save(file, "PNG", optimize=True)

