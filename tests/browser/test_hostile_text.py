@@ -136,7 +136,7 @@ def test_content_policy_stops_payloads_even_without_escaping(
     )
     raw.write_text(text, encoding="utf-8", errors="replace")
     visit(browser, raw)
-    browser.wait_for_timeout(100)
+    browser.wait_for_load_state("networkidle")
     assert browser.evaluate("window.hit") is None
     # The same page without its policy proves that the payloads do run.
     bare = page.with_name(f"bare-{page.name}")
@@ -144,8 +144,7 @@ def test_content_policy_stops_payloads_even_without_escaping(
         text.replace('http-equiv="Content-Security-Policy"', 'name="nothing"'), encoding="utf-8", errors="replace"
     )
     visit(browser, bare)
-    browser.wait_for_timeout(100)
-    assert browser.evaluate("window.hit") >= 20
+    browser.wait_for_function("window.hit >= 20")
 
 
 def test_no_csv_cell_begins_a_formula(hostile: dict[str, Path]) -> None:
