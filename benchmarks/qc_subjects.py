@@ -192,6 +192,7 @@ FAULTS: Mapping[str, Fault] = {
     "garment_margin": Fault("another product was asked for", asked("product")),
     "garment_rank": Fault("another product was asked for", asked("product")),
     "jpeg_blocks": Fault("JPEG, severity 4", corrupted("jpeg", 4)),
+    "local_artifact": Fault("a patch pasted, severity 4", corrupted("cut_paste", 4)),
     "motion_blur": Fault("motion blur, severity 4", corrupted("motion_blur", 4)),
     "noise": Fault("gaussian noise, severity 4", corrupted("gaussian_noise", 4)),
     "occupancy": Fault("a third of the size", shrunk, on_white=True),

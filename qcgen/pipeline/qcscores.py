@@ -77,12 +77,13 @@ def badness(measures: Sequence[Measures], name: str) -> Values:
 
 
 def pixel_detectors(names: Sequence[str], picture: Picture) -> list[str]:
-    """Those that give a value without an encoder and without fields."""
+    """Those that give a value without an encoder and without fields, a network of their own apart."""
     batch = Batch(picture.image[None], [""], [{}])
     with torch.inference_mode():
         reasons = {name: find_detectors()[name].score(batch).reasons[0] for name in names}
     asking = ("no_encoder", "not_applicable", "no_vocabulary")
-    return [name for name, reason in reasons.items() if reason not in asking]
+    learned = {name for name in names if getattr(find_detectors()[name], "learned", False)}
+    return [name for name, reason in reasons.items() if reason not in asking and name not in learned]
 
 
 def costs(names: Sequence[str], pictures: Sequence[Picture]) -> tuple[float, dict[str, float]]:

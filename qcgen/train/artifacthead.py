@@ -110,10 +110,8 @@ class ArtifactHeadTask:
             inside = F.adaptive_max_pool2d(masks, logits.shape[-2:])[:, 0]
             hits = inside.flatten(1).gather(1, logits.flatten(1).argmax(1, keepdim=True))
             known = "seen" if name in self.planted.seen else "unseen"
-            found[f"{name} ({known})"] = {
-                "auroc": float(binary_auroc(scores, labels)),
-                "pointing": float(hits.mean()),
-            }
+            found[f"{name} ({known}) auroc"] = float(binary_auroc(scores, labels))
+            found[f"{name} ({known}) pointing"] = float(hits.mean())
         return found
 
 
