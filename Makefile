@@ -1,4 +1,4 @@
-# make demo | test | check | bench | fashion | sample | format. Everything happens in .venv; the stamp files make a second call fast.
+# make demo | test | check | bench | bench-review | fashion | sample | format. Everything happens in .venv; the stamp files make a second call fast.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -13,7 +13,7 @@ EXTRAS := --extra dev --extra parquet --extra postgres
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1
 
-.PHONY: demo test check bench fashion sample format lint types contracts lock clean
+.PHONY: demo test check bench bench-review fashion sample format lint types contracts lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/qcgen run jobs/demo.yaml
@@ -35,6 +35,10 @@ contracts: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# The review desk alone, about five minutes: eight reviewers beside a batch, and a million tasks.
+bench-review: $(VENV)/.dev
+	$(BIN)/python -m benchmarks reviewstore
 
 # Divergences on Fashion-MNIST: about two hours on two cores. A second call goes on where the first was stopped.
 fashion: $(VENV)/.dev

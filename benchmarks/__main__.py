@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import demo, distill_step, engine, planning, qc, report_open, reviewdesk, ring
+from benchmarks import demo, distill_step, engine, planning, qc, report_open, reviewdesk, reviewstore, ring
 
 RESULTS = Path(__file__).parent / "results"
 ALL: dict[str, Callable[[Path], None]] = {
@@ -17,6 +17,7 @@ ALL: dict[str, Callable[[Path], None]] = {
     "qc": qc.main,
     "report_open": report_open.main,
     "reviewdesk": reviewdesk.main,
+    "reviewstore": reviewstore.main,
     "ring": ring.main,
 }
 

@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 
 from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.core.types import Finding, Severity
-from qcgen.store import audit
+from qcgen.store import audit, tasks
 from qcgen.store.engine import Database, open_database
 from qcgen.store.migrate import ensure_current, revision, schema_problems
 from qcgen.store.schema import HEAD, attempt, item, run, shard
@@ -38,6 +38,8 @@ def check(url: str) -> tuple[Finding, ...]:
         if number == HEAD:
             found += [_finding("database.schema", problem) for problem in schema_problems(database, connection)]
         found += [_finding("database.rows", problem) for problem in _row_problems(connection)]
+        if number == HEAD:
+            found += [_finding("database.rows", problem) for problem in tasks.problems(connection)]
         found += [_finding("audit.chain", problem) for problem in audit.problems(connection)]
     return tuple(found)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 
@@ -28,6 +28,7 @@ class Database:
     Attributes:
         where: the database as messages name it, without its password.
         file: the SQLite file; None in memory and on a server.
+        lock: held by every transaction; writing: by those that write.
     """
 
     engine: Engine
@@ -35,6 +36,7 @@ class Database:
     where: str
     file: Path | None
     lock: AbstractContextManager[object]
+    writing: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -51,6 +53,7 @@ class Database:
         """One transaction that commits at the end of the block, or leaves nothing behind."""
         with (
             self.lock,
+            self.writing,
             self.translated(),
             self.engine.execution_options(**self.dialect.write_options).begin() as connection,
         ):
@@ -90,8 +93,22 @@ def open_database(url: str, *, create: bool = True) -> Database:
     # In memory every thread shares one connection, so that their transactions must take turns.
     lock: AbstractContextManager[object] = RLock() if file is None else nullcontext()
     return Database(
-        engine=_sqlite_engine(parsed, file), dialect=Sqlite(), where=str(file or ":memory:"), file=file, lock=lock
+        engine=_sqlite_engine(parsed, file),
+        dialect=Sqlite(),
+        where=str(file or ":memory:"),
+        file=file,
+        lock=lock,
+        writing=nullcontext() if file is None else _writing(file),
     )
+
+
+_WRITERS: dict[Path, AbstractContextManager[object]] = {}
+
+
+def _writing(file: Path) -> AbstractContextManager[object]:
+    """One lock a file and process. SQLite's own waiting is a poll that sleeps longer and longer, in no order: of many
+    threads that write, one may starve for seconds."""
+    return _WRITERS.setdefault(file.resolve(), RLock())
 
 
 def make_engine(url: str) -> Engine:

@@ -64,6 +64,7 @@ for _name, _columns in {
     )
 HELD = text("lease_by IS NOT NULL")
 Index("ix_review_task_held", review_task.c.lease_by, sqlite_where=HELD, postgresql_where=HELD)
+Index("ix_review_task_page", review_task.c.run_seq, review_task.c.id)
 Index("ix_review_task_page_kind", review_task.c.run_seq, review_task.c.state, review_task.c.kind, review_task.c.id)
 Index("ix_review_task_page_code", review_task.c.run_seq, review_task.c.state, review_task.c.code, review_task.c.id)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select
 
 from qcgen.core.lastword import Word
 from qcgen.core.review import Answer, Choice, Decision, Kind
@@ -11,7 +11,9 @@ from qcgen.store.schema import run
 
 _later = review_decision.alias("later")
 NOT_WITHDRAWN: ColumnElement[bool] = ~exists().where(_later.c.withdraws == review_decision.c.id)
-STANDS: ColumnElement[bool] = review_decision.c.withdraws.is_(None) & NOT_WITHDRAWN
+IS_ANSWER: ColumnElement[bool] = func.coalesce(review_decision.c.withdraws, 0) == 0
+"""No withdrawal. Not IS NULL: SQLite would look that up in the unique index, where all answers are."""
+STANDS: ColumnElement[bool] = IS_ANSWER & NOT_WITHDRAWN
 """An answer that its author has not taken back."""
 SAYS: ColumnElement[bool] = STANDS & (review_decision.c.choice != str(Choice.SKIP))
 """A standing answer that says something of the picture."""
@@ -21,13 +23,15 @@ def words_of(connection: Connection, run_seq: int, image_ids: Sequence[str]) -> 
     """Standing answers by picture, in the order in which they were made."""
     table = review_decision.c
     query = (
-        select(table.image_id, table.reviewer, review_task.c.kind, table.choice, table.image_sha256, table.code)
+        select(
+            table.id, table.image_id, table.reviewer, review_task.c.kind, table.choice, table.image_sha256, table.code
+        )
         .join(review_task, review_task.c.id == table.task_id)
         .where(table.run_seq == run_seq, table.image_id.in_(image_ids), SAYS)
-        .order_by(table.id)
     )
     found: dict[str, list[Word]] = {}
-    for row in connection.execute(query):
+    # Sorted here: asked to, SQLite walks all of the run's decisions in that order rather than look these up.
+    for row in sorted(connection.execute(query), key=lambda one: int(one.id)):
         word = Word(row.reviewer, Kind(row.kind), Choice(row.choice), row.image_sha256, row.code)
         found.setdefault(row.image_id, []).append(word)
     return found
@@ -51,7 +55,7 @@ def decision_query() -> Select[tuple[object, ...]]:
         )
         .join(review_task, review_task.c.id == review_decision.c.task_id)
         .join(run, run.c.seq == review_decision.c.run_seq)
-        .where(review_decision.c.withdraws.is_(None))
+        .where(IS_ANSWER)
     )
 
 

@@ -11,7 +11,9 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -23,7 +25,7 @@ from qcgen.core.review import Choice, Filter, Kind, Progress, Role, State, Task,
 from qcgen.store.codec import finite
 from qcgen.store.reviewschema import HELD, OPEN, review_decision, review_progress, review_task
 from qcgen.store.schema import run
-from qcgen.store.standing import NOT_WITHDRAWN
+from qcgen.store.standing import STANDS
 
 _PAGE = 500
 _t = review_task.c
@@ -121,8 +123,7 @@ def lease(
     only: Filter,
 ) -> list[Task]:
     """Take the next tasks; the caller holds the `review` lock. `runs` None means all runs."""
-    mine = _query().where(HELD, OPEN, _t.lease_by == reviewer, _matches(only), _in(runs))
-    held = [to_task(row) for row in connection.execute(_costly_first(mine).limit(n))]
+    held = [to_task(row) for row in _held(connection, reviewer, only) if runs is None or row.run_seq in runs][:n]
     taken = _images_held(connection, reviewer)
     for skipped in (False, True):
         if len(held) < n:
@@ -135,6 +136,12 @@ def lease(
     ]
 
 
+def _held(connection: Connection, reviewer: str, only: Filter) -> Sequence[Row[tuple[object, ...]]]:
+    # Without the run, whose index would be walked from end to end where this person holds nothing.
+    mine = _query().where(HELD, OPEN, _t.lease_by == reviewer, _matches(only))
+    return connection.execute(_costly_first(mine)).all()
+
+
 def _images_held(connection: Connection, reviewer: str) -> set[tuple[int, str]]:
     rows = connection.execute(select(_t.run_seq, _t.image_id).where(HELD, OPEN, _t.lease_by == reviewer))
     return {(row[0], row[1]) for row in rows}
@@ -144,7 +151,7 @@ def _free(reviewer: str, *, now: float, role: Role, only: Filter, skipped: bool)
     """Open tasks that nobody holds and this person may do; those that they skipped, or all others."""
     said = review_decision.c
     by_me = (said.run_seq == _t.run_seq) & (said.image_id == _t.image_id) & (said.reviewer == reviewer)
-    by_me &= said.withdraws.is_(None) & NOT_WITHDRAWN & (said.image_sha256 == _t.file_sha256)
+    by_me &= STANDS & (said.image_sha256 == _t.file_sha256)
     answered = exists().where(by_me, said.choice != str(Choice.SKIP))
     passed_on = exists().where(by_me, said.choice == str(Choice.SKIP), said.task_id == _t.id)
     query = _query().where(
@@ -221,8 +228,9 @@ def by_id(connection: Connection, ids: Iterable[int]) -> dict[int, Task]:
 
 
 def of_picture(connection: Connection, run_seq: int, image_id: str) -> list[Task]:
-    rows = connection.execute(_query().where(_t.run_seq == run_seq, _t.image_id == image_id).order_by(_t.id))
-    return [to_task(row) for row in rows]
+    # Sorted here: asked to, SQLite walks all of the run's tasks in that order rather than look these up.
+    rows = connection.execute(_query().where(_t.run_seq == run_seq, _t.image_id == image_id))
+    return sorted(map(to_task, rows), key=lambda one: one.id)
 
 
 def set_states(connection: Connection, changes: Sequence[Task]) -> None:
@@ -261,6 +269,23 @@ def progress(connection: Connection, run_seq: int | None) -> list[Progress]:
         pair[0] += row.total
         pair[1] += row.done
     return [Progress(Kind(kind), code, total, done) for (kind, code), (total, done) in counts.items()]
+
+
+def problems(connection: Connection) -> list[str]:
+    """Counts that are not those of the tasks, and done tasks that nobody's standing answer closed."""
+    table = review_progress.c
+    alive = _t.state != str(State.CANCELLED)
+    counted = select(
+        _t.run_seq, _t.kind, _t.code, func.count(), func.sum(case((_t.state == str(State.DONE), 1), else_=0))
+    )
+    counted = counted.where(alive).group_by(_t.run_seq, _t.kind, _t.code)
+    stored = select(table.run_seq, table.kind, table.code, table.total, table.done).where(table.total > 0)
+    real = {tuple(row) for row in connection.execute(counted)}
+    kept = {tuple(row) for row in connection.execute(stored)}
+    said = exists().where(review_decision.c.task_id == _t.id, STANDS, review_decision.c.choice != str(Choice.SKIP))
+    unsaid = connection.execute(select(func.count()).where(_t.state == str(State.DONE), ~said)).scalar_one()
+    found = [f"review counts differ from the tasks: {row}" for row in sorted(map(str, real ^ kept))[:5]]
+    return found + ([f"{unsaid} review tasks are done without a standing answer"] if unsaid else [])
 
 
 def to_task(row: Row[tuple[object, ...]]) -> Task:

@@ -1,8 +1,12 @@
 """The review desk's store: tasks are leased, answered once and taken back; what was said is never lost."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
@@ -353,6 +357,58 @@ def test_the_database_itself_refuses_an_answer_to_a_closed_task(store: SqlStore,
     )
     with pytest.raises(DBAPIError, match="the review task is not open"), store.database.engine.begin() as connection:
         connection.execute(text(copy))
+
+
+def test_wrong_counts_are_found_by_the_check_of_the_database(sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    fill(store)
+    store.review.add_tasks(RUN, [draft(0), draft(1)])
+    store.review.decide("ada", [answer(open_task(store.review, 0))])
+    assert admin.check(sqlite_url) == ()
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE review_progress SET total = 3"))
+        connection.execute(text("UPDATE review_task SET state = 'done' WHERE state = 'open'"))
+    store.close()
+    told = " ".join(one.message for one in admin.check(sqlite_url))
+    assert "review counts differ" in told
+    assert "1 review tasks are done without a standing answer" in told
+
+
+REVIEWER = """
+import sys
+from qcgen.core.review import Answer, Choice, Role
+from qcgen.store.sql import open_store
+desk = open_store(sys.argv[1]).review
+while tasks := desk.lease_tasks("ada", run_id=None, n=1, seconds=600, role=Role.REVIEWER):
+    (one,) = desk.decide("ada", [Answer(x.id, x.revision, x.file_sha256, Choice.REJECT, "blur") for x in tasks])
+    print(one.id, flush=True)
+"""
+
+
+def test_a_killed_desk_loses_no_acknowledged_decision(sqlite_url: str, root: Path) -> None:
+    store = open_store(sqlite_url)
+    fill(store)
+    made = [replace(draft(0), image_id=f"{number:032x}") for number in range(400)]
+    store.review.add_tasks(RUN, made)
+    acknowledged: set[int] = set()
+    for wanted in (1, 3, 6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", REVIEWER, sqlite_url], stdout=subprocess.PIPE, text=True, cwd=root
+        )
+        assert process.stdout is not None
+        for _ in range(wanted):
+            acknowledged.add(int(process.stdout.readline()))
+        process.send_signal(signal.SIGKILL)
+        acknowledged |= {int(line) for line in process.stdout.read().split("\n")[:-1]}
+        process.stdout.close()
+        assert process.wait() == -signal.SIGKILL
+        assert admin.check(sqlite_url) == ()
+        said = {one.id for one in store.review.decisions(RUN)}
+        # The last one may have been committed just before its number could be printed.
+        assert acknowledged <= said
+        assert len(said - acknowledged) <= 1
+        acknowledged = said
+    store.close()
 
 
 def test_people_at_work_at_the_same_time_share_the_queue(url: str) -> None:

@@ -69,6 +69,7 @@ def _make_tasks() -> None:
     op.create_index(
         "ix_review_task_held", "review_task", ["lease_by"], unique=False, sqlite_where=HELD, postgresql_where=HELD
     )
+    op.create_index("ix_review_task_page", "review_task", ["run_seq", "id"], unique=False)
     for name in ("kind", "code"):
         op.create_index(f"ix_review_task_page_{name}", "review_task", ["run_seq", "state", name, "id"], unique=False)
 
