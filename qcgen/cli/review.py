@@ -46,8 +46,20 @@ def review(
                 "Cure: qcgen users add NAME, or --host 127.0.0.1."
             )
         with listen(host, port) as bound:
+            if found is not None:
+                _plan_if_unplanned(store, found)
             _tell_what_waits(store.review, found, newest)
             _serve(store, bound, run=found, host=host, named=named, allowed=allow_host or ())
+
+
+def _plan_if_unplanned(store: Store, run: RunInfo) -> None:
+    """Plan the queue of a run that ended before queues were planned; all others have theirs, and start fast."""
+    if run.status == "running" or store.review.progress(run.run_id):
+        return
+    from qcgen.pipeline.reviewplan import plan_review
+
+    say(f"planning the queue of {run.name}")
+    plan_review(run, store)
 
 
 def _tell_what_waits(reviews: ReviewStore, run: RunInfo | None, newest: RunInfo) -> None:
