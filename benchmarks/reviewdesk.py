@@ -27,7 +27,8 @@ from qcgen.core.passwords import hash_password
 from qcgen.core.review import Choice, Kind, Role, TaskDraft, User
 from qcgen.core.types import Finding, Image, Outcome, Severity
 from qcgen.store.sql import open_store
-from tests.browser.desk import AT_ONCE, open_chromium, wait_for_picture
+from tests.browser.chromium import open_browser
+from tests.browser.desk import AT_ONCE, wait_for_picture
 from tests.review.making import draw, write_picture
 from tests.store.build import produced, run_info, shards, whole_shard
 
@@ -216,7 +217,7 @@ def record_batch(folder: Path) -> None:
 
 def _measure_walk(folder: Path, minimum_ms: int) -> dict[str, object]:
     """One key to accept, two to reject every fifth; the next key as soon as the picture stands and an accept counts."""
-    with _serving(folder) as address, open_chromium() as browser:
+    with _serving(folder) as address, open_browser() as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.add_init_script(AT_ONCE.replace('"minimumMs": 0', f'"minimumMs": {minimum_ms}'))
         page = context.new_page()
