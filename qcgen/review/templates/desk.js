@@ -319,7 +319,9 @@ const drawProgress = () => {
   byId("progress-text").textContent = `${done.toLocaleString("en")} of ${total.toLocaleString("en")}`;
   const span = times.length > 1 ? (now - times[0]) / 60_000 : 0;
   byId("rate").textContent = times.length > 2 && span > 0.02 ? `${Math.round((times.length - 1) / span)} a minute` : "";
-  byId("place").textContent = at >= 0 && tasks.length ? `${at + 1} / ${tasks.length}` : "";
+  // Only what was answered can be behind: a number of its own would look like a second count of the queue.
+  const behind = at >= 0 ? tasks.slice(at).filter((one) => !isOpen(one)).length : 0;
+  byId("place").textContent = behind ? `${behind} back` : "";
 };
 
 // ---- keys ------------------------------------------------------------------------------------------------------------------------
