@@ -100,6 +100,7 @@ def make_routes(setting: Setting, desk: Desk, accounts: Accounts) -> list[Route]
         door("/api/tasks/{task:id}/siblings", pictures.siblings),
         door("/api/tasks/{task:id}/siblings/{number:id}", pictures.sibling),
         door("/api/tasks/{task:id}/lenses/{number:id}", pictures.lens),
+        door("/api/tasks/{task:id}/evidence/{number:id}", pictures.evidence),
     ]
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from qcgen.core.review import Answer, Filter, Kind, State, Task
-from qcgen.review.desk import UI, Desk, Json, findings_of
+from qcgen.review.desk import UI, Desk, Json
 from qcgen.review.door import Visitor
 from qcgen.review.problem import Problem, RefusedError
 from qcgen.review.sent import TYPED_ABOVE, Bulk, Group, read_sent
@@ -50,7 +50,8 @@ class BulkWork:
         return {"cells": cells, "after": found[-1].id if len(found) == PAGE else None}
 
     def _cell(self, task: Task, visitor: Visitor) -> Json:
-        findings = [one["message"] for one in findings_of(self.desk.row(task))]
+        row = self.desk.row(task)
+        findings = [one.message for one in row.reasons] if row else []
         view = self.desk.view(task, visitor.name, blind=False)
         return {**view, "code": task.code, "stratum": task.stratum, "why": findings}
 

@@ -6,10 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from qcgen.core.review import Kind, ReviewStore, Task
+from qcgen.core.evidence import EVIDENCE, Shown, evidence_of
+from qcgen.core.review import Kind, ReviewStore, State, Task
 from qcgen.core.store import Store
 from qcgen.core.types import Row, RunInfo
-from qcgen.review.files import Files
+from qcgen.review.files import Files, read_below
 from qcgen.review.lenses import LENS_OF_FINDING
 from qcgen.review.problem import UNKNOWN, RefusedError
 from qcgen.review.siblings import Sibling, Siblings
@@ -97,8 +98,22 @@ class Desk:
         if task.kind is Kind.FLAGGED and not blind:
             with self._lock:
                 self._seen.add((viewer, task.id))
-            shown["findings"] = findings_of(row)
+            shown["findings"] = self._findings(task, row)
         return shown
+
+    def evidence(self, task: Task, number: int, viewer: str) -> tuple[bytes, str]:
+        """The map of a finding, and how to read it; only for who has been shown the findings.
+
+        Raises:
+            RefusedError: not shown yet, or there is no such map.
+        """
+        told = task.state is State.DONE or not self.is_blind(viewer, task)
+        row = self.row(task) if told and task.kind is not Kind.SEED else None
+        found = _shown(self._folder(task), row) if row else {}
+        one = found.get(row.reasons[number].kind) if row and number < len(row.reasons) else None
+        if one is None or one.overlay is None:
+            raise RefusedError(UNKNOWN)
+        return read_below(self._folder(task), f"{EVIDENCE}/{one.overlay}"), one.says
 
     def is_blind(self, viewer: str, task: Task) -> bool:
         """Whether this person has not been shown the findings of an open task."""
@@ -108,12 +123,29 @@ class Desk:
     def reveal(self, task: Task) -> Json:
         """What may be told of a task that is decided: what the checks said. Of a seed, only that they said nothing."""
         row = self.row(task) if task.kind is not Kind.SEED else None
-        return {"findings": findings_of(row)}
+        return {"findings": self._findings(task, row)}
 
     def release_all(self) -> None:
         """Give back what this start of the app has handed out."""
         for name in sorted(self.holders):
             self.reviews.release(name)
+
+    def _folder(self, task: Task) -> Path:
+        return Path(self.run(task).out_dir)
+
+    def _findings(self, task: Task, row: Row | None) -> list[Json]:
+        """A row's findings for a person: name, sentence, whether the check has a map, which other map fits."""
+        shown = _shown(self._folder(task), row) if row else {}
+        return [
+            {
+                "kind": one.kind,
+                "severity": str(one.severity),
+                "message": one.message,
+                "map": one.kind in shown and shown[one.kind].overlay is not None,
+                "lens": LENS_OF_FINDING.get(one.kind),
+            }
+            for one in (row.reasons if row else ())
+        ]
 
     def _keep(self, key: tuple[str, str], now: float, row: Row | None) -> None:
         with self._lock:
@@ -132,14 +164,6 @@ class Desk:
         return Siblings(lambda: self.store.rows(run_id, every_attempt=True))
 
 
-def findings_of(row: Row | None) -> list[Json]:
-    """A row's findings for a person: name, sentence, and which map shows the place."""
-    return [
-        {
-            "kind": one.kind,
-            "severity": str(one.severity),
-            "message": one.message,
-            "lens": LENS_OF_FINDING.get(one.kind),
-        }
-        for one in (row.reasons if row else ())
-    ]
+def _shown(folder: Path, row: Row) -> Mapping[str, Shown]:
+    record = evidence_of(folder, row)
+    return {one.kind: one for one in record.reasons} if record else {}

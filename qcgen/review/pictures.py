@@ -46,6 +46,15 @@ class Pictures:
         data, says = await run_in_threadpool(draw)
         return Response(data, media_type="image/png", headers={**_KEEP, "x-says": quote(says)})
 
+    async def evidence(self, request: Request, visitor: Visitor) -> Response:
+        task_id, number = request.path_params["task"], request.path_params["number"]
+
+        def read() -> tuple[bytes, str]:
+            return self.desk.evidence(self.desk.task(task_id), number, visitor.name)
+
+        data, says = await run_in_threadpool(read)
+        return Response(data, media_type=media_type(data), headers={**_KEEP, "x-says": quote(says)})
+
     async def _send(self, request: Request, read: Callable[[Task], bytes]) -> Response:
         task_id = request.path_params["task"]
         data = await run_in_threadpool(lambda: read(self.desk.task(task_id)))

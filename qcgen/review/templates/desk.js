@@ -169,6 +169,15 @@ const press = (name, on) => document.querySelector(`.tools [data-does="${name}"]
 // ---- maps ----------------------------------------------------------------------------------------------------------------------
 const lens = byId("lens");
 LENSES.forEach((name, number) => { const option = make("option", "", name); option.value = number; lens.append(option); });
+const checked = make("option", "", "What the check saw");
+checked.value = "check";
+/* The check's own map, where its findings are shown and it has one; else the map that fits best. */
+const addressOf = (task) => {
+  const number = task.findings?.findIndex((one) => one.map) ?? -1;
+  if (number >= 0 && !checked.isConnected) lens.prepend(checked);
+  if (number < 0 && checked.isConnected) { checked.remove(); lens.value = remembered("lens", 0); }
+  return lens.value === "check" ? `/api/tasks/${task.id}/evidence/${number}` : `/api/tasks/${task.id}/lenses/${lens.value}`;
+};
 lens.value = remembered("lens", 0);
 byId("opacity").value = stage.opacity();
 let mapFor = "", mapUrl = "";
@@ -179,7 +188,7 @@ const drawMap = async () => {
   stage.setMap(null);
   mapFor = "";
   if (!mapOn || !task || flicker) return;
-  const address = `/api/tasks/${task.id}/lenses/${lens.value}`;
+  const address = addressOf(task);
   mapFor = address;
   byId("lens-says").textContent = "";
   try {
@@ -195,7 +204,7 @@ const drawMap = async () => {
     byId("lens-says").textContent = decodeURIComponent(answer.headers.get("x-says") ?? "");
   } catch { byId("lens-says").textContent = "The map cannot be drawn."; }
 };
-lens.addEventListener("change", () => { remember("lens", Number(lens.value)); drawMap(); lens.blur(); });
+lens.addEventListener("change", () => { if (lens.value !== "check") remember("lens", Number(lens.value)); drawMap(); lens.blur(); });
 byId("opacity").addEventListener("input", (event) => stage.opacity(Number(event.target.value)));
 
 // ---- answers ------------------------------------------------------------------------------------------------------------------
@@ -343,8 +352,10 @@ const does = {
 };
 /* Where a finding is shown anyway, the map starts with what it measures. */
 const suggestLens = () => {
-  const fitting = current()?.findings?.find((one) => one.lens !== null);
+  const task = current(), fitting = task?.findings?.find((one) => one.lens !== null);
   if (fitting) lens.value = fitting.lens;
+  if (task) addressOf(task);
+  if (checked.isConnected) lens.value = "check";
 };
 document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
