@@ -87,6 +87,8 @@ def test_a_detector_explains_what_it_scores_or_says_why_it_cannot(
 @pytest.mark.parametrize(("name", "detector"), EXPLAINERS)
 def test_evidence_is_kept_in_a_file_as_it_was(name: str, detector: Detector, random_clip: RandomClip, tmp_path) -> None:
     batch = _batch(_pictures(), random_clip)
+    if set(detector.score(batch).reasons) == {"not_installed"}:
+        pytest.skip(f"{name}: NOT TESTED, its extra is not installed")
     place = _scored(detector, batch)[0]
     one = detector.explain(batch, place)
     shown = Shown(

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from qcgen.core.evidence import Box
+from qcgen.qc.evidence import Evidence
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import short_side, unscored, with_reasons
 
@@ -41,6 +43,20 @@ class Text:
         found = [_sure(reader, image) for image in batch.images.cpu().permute(0, 2, 3, 1).contiguous().numpy()]
         values = torch.tensor([float(len(lines)) for lines in found], dtype=torch.float64).clamp(*self.range)
         return with_reasons(values, [None] * len(found), [_evidence(lines) for lines in found])
+
+    def explain(self, batch: Batch, index: int) -> Evidence:
+        reader, image = _reader(), batch.images[index].cpu().permute(1, 2, 0).contiguous().numpy()
+        lines = _sure(reader, image)[:_SHOWN] if reader else []
+        return Evidence(
+            "Framed: the surest lines of text, as they were read.",
+            boxes=tuple(_framed(box, text, image.shape) for box, text, _ in lines),
+        )
+
+
+def _framed(box: _Box, text: str, shape: tuple[int, ...]) -> Box:
+    across = [min(max(point[0] / shape[1], 0.0), 1.0) for point in box]
+    down = [min(max(point[1] / shape[0], 0.0), 1.0) for point in box]
+    return Box(min(across), min(down), max(across), max(down), text[:100])
 
 
 @lru_cache(maxsize=1)

@@ -172,7 +172,7 @@ LENSES.forEach((name, number) => { const option = make("option", "", name); opti
 const checked = make("option", "", "What the check saw");
 checked.value = "check";
 /* The check's own map, where its findings are shown and it has one; else the map that fits best. */
-const addressOf = (task) => {
+const mapAddress = (task) => {
   const number = task.findings?.findIndex((one) => one.map) ?? -1;
   if (number >= 0 && !checked.isConnected) lens.prepend(checked);
   if (number < 0 && checked.isConnected) { checked.remove(); lens.value = remembered("lens", 0); }
@@ -188,7 +188,7 @@ const drawMap = async () => {
   stage.setMap(null);
   mapFor = "";
   if (!mapOn || !task || flicker) return;
-  const address = addressOf(task);
+  const address = mapAddress(task);
   mapFor = address;
   byId("lens-says").textContent = "";
   try {
@@ -354,7 +354,7 @@ const does = {
 const suggestLens = () => {
   const task = current(), fitting = task?.findings?.find((one) => one.lens !== null);
   if (fitting) lens.value = fitting.lens;
-  if (task) addressOf(task);
+  if (task) mapAddress(task);
   if (checked.isConnected) lens.value = "check";
 };
 document.addEventListener("keydown", (event) => {
