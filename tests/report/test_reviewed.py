@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 
 from qcgen.cli.main import main
+from qcgen.core.evidence import EVIDENCE, Record, Shown, evidence_file, evidence_key, needs_evidence, write_record
 from qcgen.core.review import Answer, Choice, Kind, Role, TaskDraft
 from qcgen.core.types import Outcome
 from qcgen.store.sql import SqlStore, open_store
@@ -71,14 +72,19 @@ def test_evidence_in_the_runs_folder_lies_over_its_picture(
 ) -> None:
     store = open_store(database)
     run = store.runs()[0]
-    places = {row.image_id: place for place, row in enumerate(store.rows(run.run_id))}
+    rows = list(store.rows(run.run_id))
     store.close()
-    name = sorted(places)[3]
-    (tmp_path / "out" / "evidence").mkdir(parents=True)
-    PIL.Image.new("RGBA", (8, 8)).save(tmp_path / "out" / "evidence" / f"{name}.png")
-    (tmp_path / "out" / "evidence" / "readme.txt").write_text("not a picture")
+    place, row = next((place, row) for place, row in enumerate(rows) if needs_evidence(row))
+    folder = tmp_path / "out" / EVIDENCE
+    folder.mkdir(parents=True)
+    overlay = f"{row.image_id}-noise.png"
+    PIL.Image.new("RGBA", (8, 8)).save(folder / overlay)
+    (folder / "readme.txt").write_text("not a picture")
+    reason = Shown(row.reasons[0].kind, "grain", 2.0, 1.0, "codes", "Marked: grain.", overlay=overlay)
+    record = Record(row.image_id, evidence_key(row.file_sha256, row.reasons), (reason,))
+    evidence_file(tmp_path / "out", row.image_id).write_text(write_record(record))
     assert main(["report", run.run_id[:9], "--db", database, "--json"]) == 0
-    folder = Path(json.loads(capsys.readouterr().out)["report"]).parent
-    script = (folder / "grid-data.js").read_text()
+    report = Path(json.loads(capsys.readouterr().out)["report"]).parent
+    script = (report / "grid-data.js").read_text()
     data = json.loads(json.loads(script.removeprefix("window.qcgenGrid = JSON.parse(").removesuffix(");\n")))
-    assert data["overlays"] == {str(places[name]): f"evidence/{name}.png"}
+    assert data["overlays"] == {str(place): f"{EVIDENCE}/{overlay}"}
