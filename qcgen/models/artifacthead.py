@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import torch
 from jaxtyping import Float, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -31,7 +30,8 @@ class ArtifactHead(nn.Module):
         self.joined = _Residual(width)
         self.out = nn.Conv2d(width, 1, 1)
         # Few cells are artifacts: the first steps need not learn that.
-        nn.init.constant_(self.out.bias if self.out.bias is not None else torch.zeros(1), -4.0)
+        assert self.out.bias is not None
+        nn.init.constant_(self.out.bias, -4.0)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b hh ww"]:
         """Logits of pictures in [-1, 1], sides a multiple of 8."""

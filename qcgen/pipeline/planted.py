@@ -34,9 +34,8 @@ def planted(spec: ArtifactHeadTraining) -> Planted:
         wrong.append("seen: must name at least one corruption (got none). Cure: cut_paste, duplicated_part, warp.")
     if wrong:
         raise SpecError(wrong)
-    return Planted(
-        {name: _spoil(known[name]) for name in spec.seen}, {name: _spoil(known[name]) for name in spec.unseen}
-    )
+    spoils: dict[str, Spoil] = {name: partial(_apply, one) for name, one in known.items()}
+    return Planted({name: spoils[name] for name in spec.seen}, {name: spoils[name] for name in spec.unseen})
 
 
 def draw_pictures(spec: ArtifactHeadTraining, data: ImageSet) -> UInt8[Tensor, "n 3 h w"]:
