@@ -96,7 +96,14 @@ _OF_FINDING: Mapping[str, str] = {
         "framing": ("border_crop", "centring", "frame_contact", "occupancy"),
         "background": ("background",),
         "part": ("anomaly", "blank", "local_artifact"),
-        "product": ("attribute_margin", "clip_similarity", "colour_match", "garment_margin", "garment_rank"),
+        "product": (
+            "attribute_margin",
+            "clip_similarity",
+            "colour_match",
+            "diffusion_margin",
+            "garment_margin",
+            "garment_rank",
+        ),
         "text": ("text",),
         OTHER: (
             "exact_duplicate",

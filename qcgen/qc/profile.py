@@ -75,6 +75,7 @@ class Profile(_Frozen):
         attributes: fields of the items table that `attribute_margin` checks, each with its wording (one `{}`).
         screening: concepts that `screening` looks for.
         references: a file of `qcgen references`, a path from the profile's own folder; for `memorisation`.
+        teacher: a model (`embedded:NAME`, or a folder from the profile's own) that `diffusion_margin` asks.
         revision: counts the versions that were learnt from decisions.
         parent: the digest of the policy before.
     """
@@ -90,6 +91,7 @@ class Profile(_Frozen):
     attributes: Mapping[str, _Template] = {}
     screening: Screening | None = None
     references: str | None = None
+    teacher: str | None = None
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
     revision: int = Field(1, ge=1)
     parent: str | None = None
