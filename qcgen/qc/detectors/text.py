@@ -33,6 +33,7 @@ class Text:
     unit: ClassVar[str] = "lines"
     range: ClassVar[tuple[float, float]] = (0.0, 1000.0)
     higher_is_better: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         reader = _reader()
