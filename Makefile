@@ -8,7 +8,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-EXTRAS := --extra dev --extra parquet --extra postgres
+EXTRAS := --extra dev --extra ocr --extra parquet --extra postgres
 
 export HF_HUB_OFFLINE := 1
 export TRANSFORMERS_OFFLINE := 1

@@ -201,6 +201,7 @@ FAULTS: Mapping[str, Fault] = {
     "ringing": Fault("a low-pass that cuts off at once", low_passed),
     "saturation": Fault("over-saturated, severity 4", corrupted("oversaturation", 4)),
     "speckles": Fault("eight specks of 3 px", specked, on_white=True),
+    "text": Fault("eight letters written over it, severity 3", corrupted("text_overlay", 3)),
     "tile_seam": Fault("a seam between two tiles, severity 4", corrupted("seam", 4)),
     "upsampling_grid": Fault("a grid of period 8 px, severity 4", corrupted("grid_8", 4)),
 }

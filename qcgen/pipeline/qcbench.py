@@ -17,7 +17,7 @@ from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qcdomains import Parts, Picture, Pictures, Sizes, Tell, split
 from qcgen.pipeline.qclayer import calibrated, flagged, layer
 from qcgen.pipeline.qcpeople import against_people
-from qcgen.pipeline.qcscores import Measures, Scorer, badness, costs, pixel_detectors
+from qcgen.pipeline.qcscores import Measures, Scorer, badness, costs, is_slow, pixel_detectors, sees
 from qcgen.qc.corruption import Corruption, corrupt
 from qcgen.qc.policy import Policy
 from qcgen.qc.registry import find_corruptions, find_detectors
@@ -27,6 +27,8 @@ from qcgen.qc.swaps import SWAPS, swap
 
 ALPHA = 0.02
 VERSION = 1
+_SLOWLY = 200
+"""Clean pictures of each part that slow detectors see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +83,17 @@ def bench(
     """Measure detectors on domains.
 
     Args:
-        names: the detectors; the layer and people's marks are for all of them together.
+        names: the detectors; the layer and people's marks are for all of them together, those apart that are slow.
         policies: calibrated profiles to try on the clean pictures of every domain, or why one cannot be tried.
         quality: the detectors whose joint p is held against people's marks.
     """
     began = time.monotonic()
     steps = _Steps(tell, domains, settings)
     measured = [_measure_clean(one, names, settings, encoder, steps) for one in domains]
-    own = {one.pictures.name: calibrated(one.calibrate, names, alpha=ALPHA) for one in measured}
+    quick = [name for name in names if not is_slow(name)]
+    own = {one.pictures.name: calibrated(one.calibrate, quick, alpha=ALPHA) for one in measured if quick}
     found = [_domain(one, names, own, policies, settings, steps) for one in measured]
-    people = _people(measured, names, [name for name in quality if name in names], settings)
+    people = _people(measured, quick, [name for name in quality if name in quick], settings)
     versions = {name: find_detectors()[name].version for name in names}
     return QcBench(
         version=VERSION,
@@ -114,7 +117,7 @@ def _measure_clean(
     sizes = replace(least, calibrate=max(least.calibrate, one.calibrate), clean=max(least.clean, one.clean))
     parts = split(one.pictures, sizes, seed=settings.seed)
     scorer = Scorer(names, encoder, one.vocabulary)
-    measured = [scorer.measure(part) for part in (parts.calibrate, parts.clean, parts.corrupt)]
+    measured = [scorer.measure(part, slowly=_SLOWLY) for part in (parts.calibrate, parts.clean, parts.corrupt)]
     steps.did()
     return _Measured(one, parts, scorer, *measured)
 
@@ -192,11 +195,14 @@ def _curves(
     kinds: list[Corruption | str] = [*find_corruptions().values(), *(SWAPS if one.pictures.vocabulary else ())]
     for kind in kinds:
         key = kind if isinstance(kind, str) else kind.name
-        spoiled = [_spoil(one, kind, severity) for severity in settings.severities]
+        shown = [name for name in able if sees(name, key)]
+        slowly = any(map(is_slow, shown))
+        severities = settings.severities if shown else ()
+        spoiled = [_spoil(one, kind, severity, slowly=slowly) for severity in severities]
         steps.did()
         if not all(spoiled):
             continue
-        for name in able:
+        for name in shown:
             values = [badness(rows, name) for rows in spoiled]
             cells = [separate(clean[name], one_severity, limits[name], seed=settings.seed) for one_severity in values]
             found[name][key] = Curve(
@@ -209,7 +215,7 @@ def _curves(
     return found
 
 
-def _spoil(one: _Measured, kind: Corruption | str, severity: int) -> list[Measures]:
+def _spoil(one: _Measured, kind: Corruption | str, severity: int, *, slowly: bool) -> list[Measures]:
     spoiled: list[Picture] = []
     for picture in one.parts.corrupt:
         if isinstance(kind, str):
@@ -220,7 +226,7 @@ def _spoil(one: _Measured, kind: Corruption | str, severity: int) -> list[Measur
         else:
             image = corrupt(kind, picture.image, key=picture.key, severity=severity).image
             spoiled.append(replace(picture, image=image))
-    return one.scorer.measure(spoiled)
+    return one.scorer.measure(spoiled, slowly=len(spoiled) if slowly else 0)
 
 
 def _people(
@@ -230,7 +236,7 @@ def _people(
     if judged is None or not quality:
         return None
     pictures = judged.pictures.judged
-    measures = judged.scorer.measure(pictures)
+    measures = judged.scorer.measure(pictures, slowly=0)
     scores = {name: badness(measures, name) for name in names}
     return against_people(judged.pictures.name, pictures, scores, quality, seed=settings.seed)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from qcgen.core.reasoncodes import code_of_corruption, code_of_finding
 from qcgen.core.types import Measure, Score
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qcdomains import Picture
@@ -42,6 +43,16 @@ def policy_of(names: Sequence[str], alpha: float) -> Policy:
     return build_policy(profile_of(names, alpha), None, sha256="")
 
 
+def is_slow(name: str) -> bool:
+    """Whether a detector takes so long that it sees some of the clean pictures, and its own corruptions alone."""
+    return bool(getattr(find_detectors()[name], "slow", False))
+
+
+def sees(name: str, corruption: str) -> bool:
+    """Whether a detector is shown a corruption: a slow one only where people would give both the same reason."""
+    return not is_slow(name) or code_of_finding(name) == code_of_corruption(corruption)
+
+
 class Scorer:
     """Measures pictures of any sizes with the detectors named; the encoder is used where something was asked for."""
 
@@ -49,10 +60,19 @@ class Scorer:
         self, names: Sequence[str], encoder: ImageTextEncoder | None, vocabulary: Mapping[str, Sequence[str]]
     ) -> None:
         # The limits do not matter here, and neither does the alpha.
-        self._inspector = Inspector(policy_of(names, 0.02), encoder if vocabulary else None, vocabulary)
+        asked = encoder if vocabulary else None
+        self._all = Inspector(policy_of(names, 0.02), asked, vocabulary)
+        quick = [name for name in names if not is_slow(name)]
+        self._quick = Inspector(policy_of(quick, 0.02), asked, vocabulary) if quick else None
 
-    def measure(self, pictures: Sequence[Picture]) -> list[Measures]:
-        """One tuple of measures a picture, in the order given."""
+    def measure(self, pictures: Sequence[Picture], *, slowly: int) -> list[Measures]:
+        """One tuple of measures a picture, in the order given; the slow detectors see the first `slowly` of them."""
+        first, rest = pictures[:slowly], pictures[slowly:]
+        return self._measure(self._all, first) + self._measure(self._quick, rest)
+
+    def _measure(self, inspector: Inspector | None, pictures: Sequence[Picture]) -> list[Measures]:
+        if inspector is None:
+            return [()] * len(pictures)
         found: dict[int, Measures] = {}
         by_size: dict[tuple[int, ...], list[int]] = {}
         for place, picture in enumerate(pictures):
@@ -62,17 +82,16 @@ class Scorer:
                 part = places[start : start + _BATCH]
                 chosen = [pictures[place] for place in part]
                 images = torch.stack([one.image for one in chosen])
-                measured = self._inspector.measure(
-                    images, [one.prompt for one in chosen], [one.fields for one in chosen]
-                )
+                measured = inspector.measure(images, [one.prompt for one in chosen], [one.fields for one in chosen])
                 found.update(zip(part, measured, strict=True))
         return [found[place] for place in range(len(pictures))]
 
 
 def badness(measures: Sequence[Measures], name: str) -> Values:
-    """One detector's scores with higher meaning worse; -inf without a value: such a picture can never be flagged."""
+    """One detector's scores with higher meaning worse; -inf without a value: such a picture can never be flagged.
+    Pictures that it was not shown are left out."""
     sign = -1.0 if find_detectors()[name].higher_is_better else 1.0
-    values = [next((one for one in row if one.detector == name), None) for row in measures]
+    values = [one for row in measures for one in row if one.detector == name]
     return np.array([sign * one.value if isinstance(one, Score) else -np.inf for one in values])
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from qcgen.core.errors import SpecError
 from qcgen.core.qcbenchresult import QcBench, read_result, to_json
+from qcgen.models.textreader import find_reader
 from qcgen.pipeline.qcbench import FULL, QUICK, Settings, bench, for_the_layer
 from qcgen.pipeline.qcdomains import Picture, Pictures, Sizes, by_group, read_folder, read_picture, split
 from qcgen.report.qcbench import write_qcbench_report
@@ -85,6 +86,26 @@ def test_a_wrong_colour_is_asked_for_only_where_the_domain_has_colours(result: Q
     assert "wrong_colour" in things.detectors["colour_match"].curves
     assert marked.detectors["colour_match"].curves == {}
     assert marked.detectors["colour_match"].scored == 0.0
+
+
+@pytest.mark.skipif(find_reader() is None, reason="NOT TESTED: the extra ocr is not installed")
+def test_a_slow_detector_is_shown_its_own_corruptions_alone_and_is_no_part_of_the_layer() -> None:
+    settings = Settings(Sizes(calibrate=12, clean=6, corrupt=6, side=64), (5,), 0, True)
+    found = bench(
+        [_pictures("things", 24, 3)],
+        ["noise", "text"],
+        settings=settings,
+        encoder=None,
+        policies={},
+        quality=(),
+        tell=lambda done, total: None,
+    )
+    (domain,) = found.domains
+    assert set(domain.detectors["text"].curves) == {"text_overlay", "watermark"}
+    assert domain.detectors["text"].curves["watermark"].auroc[0] > 0.7
+    assert {"text_overlay", "gaussian_blur"} < set(domain.detectors["noise"].curves)
+    assert all("text" not in layer.reasons for layer in domain.layers)
+    assert domain.detectors["text"].alone_ms is None
 
 
 def test_people_are_followed_by_the_detector_of_what_they_dislike(result: QcBench) -> None:
