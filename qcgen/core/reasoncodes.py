@@ -127,7 +127,7 @@ _OF_CORRUPTION: Mapping[str, str] = {
         "framing": ("crop",),
         "background": ("background_darkened",),
         "part": ("cut_paste", "duplicated_part", "missing_part", "smear", "swirl", "warp"),
-        "product": ("recolour",),
+        "product": ("recolour", "wrong_colour", "wrong_product"),
         "text": ("text_overlay", "watermark"),
     }.items()
     for name in names

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from qcgen.core.qcbenchresult import Curve, DetectorOn, Domain, Machine, People, QcBench
+from qcgen.core.types import ModelRef
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qcdomains import Parts, Picture, Pictures, Sizes, Tell, split
 from qcgen.pipeline.qclayer import calibrated, flagged, layer
@@ -76,6 +77,7 @@ def bench(
     *,
     settings: Settings,
     encoder: ImageTextEncoder | None,
+    teacher: ModelRef | None,
     policies: Mapping[str, Policy | str],
     quality: Sequence[str],
     tell: Tell,
@@ -85,11 +87,14 @@ def bench(
     Args:
         names: the detectors; the layer and people's marks are for all of them together, those apart that are slow.
         policies: calibrated profiles to try on the clean pictures of every domain, or why one cannot be tried.
+        encoder, teacher: for the detectors that ask one, on domains where something was asked for.
         quality: the detectors whose joint p is held against people's marks.
     """
     began = time.monotonic()
     steps = _Steps(tell, domains, settings)
-    measured = [_measure_clean(one, names, settings, encoder, steps) for one in domains]
+    measured = [
+        _measure_clean(one, Scorer(names, encoder, one.vocabulary, teacher), settings, steps) for one in domains
+    ]
     quick = [name for name in names if not is_slow(name)]
     own = {one.pictures.name: calibrated(one.calibrate, quick, alpha=ALPHA) for one in measured if quick}
     found = [_domain(one, names, own, policies, settings, steps) for one in measured]
@@ -110,13 +115,10 @@ def bench(
     )
 
 
-def _measure_clean(
-    one: Pictures, names: Sequence[str], settings: Settings, encoder: ImageTextEncoder | None, steps: "_Steps"
-) -> _Measured:
+def _measure_clean(one: Pictures, scorer: Scorer, settings: Settings, steps: "_Steps") -> _Measured:
     least = settings.sizes
     sizes = replace(least, calibrate=max(least.calibrate, one.calibrate), clean=max(least.clean, one.clean))
     parts = split(one.pictures, sizes, seed=settings.seed)
-    scorer = Scorer(names, encoder, one.vocabulary)
     measured = [scorer.measure(part, slowly=_SLOWLY) for part in (parts.calibrate, parts.clean, parts.corrupt)]
     steps.did()
     return _Measured(one, parts, scorer, *measured)

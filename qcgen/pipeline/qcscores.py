@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from qcgen.core.reasoncodes import code_of_corruption, code_of_finding
-from qcgen.core.types import Measure, Score
+from qcgen.core.types import Measure, ModelRef, Score
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qcdomains import Picture
 from qcgen.qc.corruptions.seam import TILE_PX
@@ -17,6 +18,7 @@ from qcgen.qc.profile import DetectorRule, Profile
 from qcgen.qc.protocol import Batch, Detector
 from qcgen.qc.registry import find_detectors
 from qcgen.qc.separation import Values
+from qcgen.qc.settings import Settings
 
 _BATCH = 32
 _TIMED = 16
@@ -54,16 +56,25 @@ def sees(name: str, corruption: str) -> bool:
 
 
 class Scorer:
-    """Measures pictures of any sizes with the detectors named; the encoder is used where something was asked for."""
+    """Measures pictures of any sizes with the detectors named; encoder and teacher are used where something was asked
+    for."""
 
     def __init__(
-        self, names: Sequence[str], encoder: ImageTextEncoder | None, vocabulary: Mapping[str, Sequence[str]]
+        self,
+        names: Sequence[str],
+        encoder: ImageTextEncoder | None,
+        vocabulary: Mapping[str, Sequence[str]],
+        teacher: ModelRef | None = None,
     ) -> None:
-        # The limits do not matter here, and neither does the alpha.
-        asked = encoder if vocabulary else None
-        self._all = Inspector(policy_of(names, 0.02), asked, vocabulary)
+        asked, settings = (encoder, Settings(teacher=teacher)) if vocabulary else (None, Settings())
+
+        def inspector(names: Sequence[str]) -> Inspector:
+            # The limits do not matter here, and neither does the alpha.
+            return Inspector(replace(policy_of(names, 0.02), settings=settings), asked, vocabulary)
+
         quick = [name for name in names if not is_slow(name)]
-        self._quick = Inspector(policy_of(quick, 0.02), asked, vocabulary) if quick else None
+        self._all = inspector(names)
+        self._quick = inspector(quick) if quick else None
 
     def measure(self, pictures: Sequence[Picture], *, slowly: int) -> list[Measures]:
         """One tuple of measures a picture, in the order given; the slow detectors see the first `slowly` of them."""

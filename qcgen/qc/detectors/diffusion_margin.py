@@ -36,7 +36,9 @@ class DiffusionMargin:
     unit: ClassVar[str] = "squared latent deviations"
     range: ClassVar[tuple[float, float]] = (-10.0, 10.0)
     higher_is_better: ClassVar[bool] = True
+    whole_batch: ClassVar[bool] = True
     learned: ClassVar[bool] = True
+    slow: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         # One by one: a network's rounding depends on how many pictures it is given.
