@@ -45,10 +45,10 @@ from qcgen.pipeline.rejudge import rejudge_duplicates, rejudge_queue
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
 from qcgen.pipeline.reviewplan import plan_review
+from qcgen.qc.fingerprint import fingerprints
 from qcgen.qc.groups import size_text, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
-from qcgen.qc.phash import phash
 from qcgen.qc.policy import Policy
 
 LEASE_S = 10 * 365 * 86400.0
@@ -185,10 +185,10 @@ class _Runner:
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
                 policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
-                rejudge_duplicates(self.run_info.run_id, self.store, policy)
+                old = rejudge_duplicates(self.run_info.run_id, self.store, policy)
             with self.clock.stage("review"):
                 plan_review(base, self.store)
-            finished = self._finish(base, "complete", (*judge_run(base, self.store, policy), *queue))
+            finished = self._finish(base, "complete", (*judge_run(base, self.store, policy), *queue, *old))
         except InterruptedRunError:
             self._finish(base, "interrupted", ())
             raise
@@ -390,7 +390,7 @@ def _assess(
 ) -> list[tuple[tuple[Measure, ...], Verdict, str]]:
     with torch.inference_mode():
         measured, embeddings = inspector.look(images, [item.prompt for item in items], [item.fields for item in items])
-        hashes = phash(images)
+        hashes = fingerprints(images)
     if keeper is not None and embeddings is not None:
         keeper.hold(items, embeddings)
     return [
