@@ -100,10 +100,16 @@ def qc(
 def render(result: "QcBench") -> str:
     """The targets, the detectors, the layer and the cost as plain tables."""
     from qcgen.report.markdown import cell_text
-    from qcgen.report.qcbench import cost_table, layer_table, standing_table, targets_table
+    from qcgen.report.qcbench import cost_table, duplicates_table, layer_table, standing_table, targets_table
 
     shown = []
-    for one in (targets_table(result), standing_table(result), layer_table(result), cost_table(result)):
+    for one in (
+        targets_table(result),
+        standing_table(result),
+        layer_table(result),
+        duplicates_table(result),
+        cost_table(result),
+    ):
         head = tuple(column.title for column in one.columns)
         shown.append(f"{one.caption}\n{table(head, [tuple(map(cell_text, row)) for row in one.rows])}")
     return "\n\n".join(shown)

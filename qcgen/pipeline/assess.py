@@ -7,10 +7,10 @@ from torch import Tensor
 
 from qcgen.core.types import Finding, Item, Measure, Verdict
 from qcgen.pipeline.embeddings import EmbeddingKeeper
+from qcgen.qc.fingerprint import fingerprints
 from qcgen.qc.groups import with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
-from qcgen.qc.phash import phash
 from qcgen.qc.policy import Policy
 
 
@@ -22,10 +22,10 @@ def assess(
     items: Sequence[Item],
     extra: Sequence[Finding],
 ) -> list[tuple[tuple[Measure, ...], Verdict, str]]:
-    """Measures, verdict and pHash of each picture; what the encoder saw goes to the keeper."""
+    """Measures, verdict and fingerprint of each picture; what the encoder saw goes to the keeper."""
     with torch.inference_mode():
         measured, embeddings = inspector.look(images, [item.prompt for item in items], [item.fields for item in items])
-        hashes = phash(images)
+        hashes = fingerprints(images)
     if keeper is not None and embeddings is not None:
         keeper.hold(items, embeddings)
     return [

@@ -15,6 +15,7 @@ import torch
 from qcgen.core.qcbenchresult import Curve, DetectorOn, Domain, Machine, People, QcBench
 from qcgen.core.types import ModelRef
 from qcgen.models.protocol import ImageTextEncoder
+from qcgen.pipeline.qccopies import measure_copies, most_copied
 from qcgen.pipeline.qcdomains import Parts, Picture, Pictures, Sizes, Tell, split
 from qcgen.pipeline.qclayer import calibrated, flagged, layer
 from qcgen.pipeline.qcpeople import against_people
@@ -151,6 +152,9 @@ def _domain(
         for name, policy in policies.items()
     ]
     parts = one.parts
+    copied = (*parts.clean, *parts.calibrate, *parts.corrupt)[: most_copied(settings.quick)]
+    copies = measure_copies(copied)
+    steps.did()
     shapes = {tuple(picture.image.shape) for part in (parts.calibrate, parts.clean) for picture in part}
     return Domain(
         name=one.pictures.name,
@@ -165,6 +169,7 @@ def _domain(
         together_ms=together,
         packshots=one.pictures.packshots,
         asked=bool(one.pictures.vocabulary),
+        copies=copies,
     )
 
 
@@ -258,12 +263,12 @@ def _machine() -> Machine:
 
 
 class _Steps:
-    """Progress: one step a domain's clean pictures, and one each corruption of it."""
+    """Progress: one step a domain's clean pictures, one its copies, and one each corruption of it."""
 
     def __init__(self, tell: Tell, domains: Sequence[Pictures], settings: Settings) -> None:
         self._tell = tell
         kinds = len(find_corruptions())
-        self._total = sum(1 + kinds + (len(SWAPS) if one.vocabulary else 0) for one in domains)
+        self._total = sum(2 + kinds + (len(SWAPS) if one.vocabulary else 0) for one in domains)
         self._done = 0
 
     def did(self) -> None:

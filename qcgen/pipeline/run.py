@@ -168,10 +168,10 @@ class _Runner:
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
                 policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
-                rejudge_duplicates(self.run_info.run_id, self.store, policy)
+                old = rejudge_duplicates(self.run_info.run_id, self.store, policy)
             with self.clock.stage("review"):
                 plan_review(base, self.store)
-            finished = self.account.finish(base, "complete", (*judge_run(base, self.store, policy), *queue))
+            finished = self.account.finish(base, "complete", (*judge_run(base, self.store, policy), *queue, *old))
         except InterruptedRunError:
             self.account.finish(base, "interrupted", ())
             raise
