@@ -85,6 +85,7 @@ def qc(
             encoder=encoder,
             teacher=judge,
             policies=policies,
+            device=pick_device(device),
             quality=_quality(),
             tell=show,
         )

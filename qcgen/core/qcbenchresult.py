@@ -15,6 +15,9 @@ from qcgen.core.errors import PrerequisiteError, SpecError
 
 RESULT_FILE = "qc.json"
 
+DEVICES_APART, SAME_VERDICT = 1e-4, 0.999
+"""CPU and GPU: largest difference of a score, of its size where that is above 1, and share of equal verdicts."""
+
 COPIES_RECALL, FALSE_PAIRS = 0.98, 0.001
 """Near duplicates: share of copies found whatever was done to them, and share of pairs of others that are taken."""
 
@@ -181,6 +184,22 @@ class People:
 
 
 @dataclass(frozen=True, slots=True)
+class Devices:
+    """The same pictures on the CPU and on another device.
+
+    Attributes:
+        device: as torch names it.
+        apart: largest difference of each detector's scores, relative where a score is above 1; None where one of the
+            two had no value.
+        verdicts: that differ, of the pictures compared.
+    """
+
+    device: str
+    apart: Mapping[str, float | None]
+    verdicts: Flagged
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     processor: str
     cores: int
@@ -214,6 +233,7 @@ class QcBench:
     verdicts: tuple[Verdict, ...]
     standings: Mapping[str, Standing]
     people: People | None
+    devices: Devices | None = None
 
 
 def to_json(result: QcBench) -> str:

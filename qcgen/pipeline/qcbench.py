@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qcgen.core.qcbenchresult import Curve, DetectorOn, Domain, Machine, People, QcBench
+from qcgen.core.qcbenchresult import Curve, DetectorOn, Devices, Domain, Machine, People, QcBench
 from qcgen.core.types import ModelRef
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qccopies import measure_copies, most_copied
+from qcgen.pipeline.qcdevices import compare_devices
 from qcgen.pipeline.qcdomains import Parts, Picture, Pictures, Sizes, Tell, split
 from qcgen.pipeline.qclayer import calibrated, flagged, layer
 from qcgen.pipeline.qcpeople import against_people
@@ -81,6 +82,7 @@ def bench(
     teacher: ModelRef | None,
     policies: Mapping[str, Policy | str],
     quality: Sequence[str],
+    device: str = "cpu",
     tell: Tell,
 ) -> QcBench:
     """Measure detectors on domains.
@@ -89,6 +91,7 @@ def bench(
         names: the detectors; the layer and people's marks are for all of them together, those apart that are slow.
         policies: calibrated profiles to try on the clean pictures of every domain, or why one cannot be tried.
         encoder, teacher: for the detectors that ask one, on domains where something was asked for.
+        device: another one than the CPU is compared with it, on the first domain whose layer can be calibrated.
         quality: the detectors whose joint p is held against people's marks.
     """
     began = time.monotonic()
@@ -101,6 +104,7 @@ def bench(
     found = [_domain(one, names, own, policies, settings, steps) for one in measured]
     people = _people(measured, quick, [name for name in quality if name in quick], settings)
     versions = {name: find_detectors()[name].version for name in names}
+    devices = None if device == "cpu" else _devices(measured, own, device)
     return QcBench(
         version=VERSION,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -110,10 +114,19 @@ def bench(
         quick=settings.quick,
         machine=_machine(),
         domains=tuple(found),
-        verdicts=verdicts(found, people, alpha=ALPHA),
+        verdicts=verdicts(found, people, devices, alpha=ALPHA),
         standings=standings(found, versions, alpha=ALPHA),
         people=people,
+        devices=devices,
     )
+
+
+def _devices(measured: Sequence[_Measured], own: Mapping[str, Policy | str], device: str) -> Devices | None:
+    for one in measured:
+        policy = own.get(one.pictures.name)
+        if isinstance(policy, Policy):
+            return compare_devices(one.parts.clean, policy, device=device)
+    return None
 
 
 def _measure_clean(one: Pictures, scorer: Scorer, settings: Settings, steps: "_Steps") -> _Measured:

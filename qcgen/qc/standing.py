@@ -2,7 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from qcgen.core.qcbenchresult import COPIES_RECALL, FALSE_PAIRS, DetectorOn, Domain, People, Standing, State, Verdict
+from qcgen.core.qcbenchresult import (
+    COPIES_RECALL,
+    DEVICES_APART,
+    FALSE_PAIRS,
+    SAME_VERDICT,
+    DetectorOn,
+    Devices,
+    Domain,
+    People,
+    Standing,
+    State,
+    Verdict,
+)
 from qcgen.qc.targets import (
     LAYER_BOUND,
     LAYER_RATE,
@@ -22,7 +34,9 @@ _MOST_CLEAN = 2
 """Clean pictures flagged, as a multiple of alpha, that rule a pass out when the interval lies above it."""
 
 
-def verdicts(domains: Sequence[Domain], people: People | None, *, alpha: float) -> tuple[Verdict, ...]:
+def verdicts(
+    domains: Sequence[Domain], people: People | None, devices: Devices | None = None, *, alpha: float
+) -> tuple[Verdict, ...]:
     """Every target on every domain, then the layer's, people's, and what cannot be measured here."""
     found = [
         _best(target, corruption, domain, alpha)
@@ -35,6 +49,7 @@ def verdicts(domains: Sequence[Domain], people: People | None, *, alpha: float) 
     found += [_layer(domain) for domain in domains]
     if people is not None:
         found.append(_people(people))
+    found.append(_devices(devices))
     found += [Verdict(gate, what, "", "", None, why, "unmeasured") for gate, what, why in UNMEASURED]
     return tuple(found)
 
@@ -154,6 +169,18 @@ def _copies(domain: Domain) -> list[Verdict]:
             "pass" if false <= FALSE_PAIRS else "miss",
         ),
     ]  # fmt: skip
+
+
+def _devices(devices: Devices | None) -> Verdict:
+    gate, what = "determinism", "CPU against GPU"
+    wanted = f"within {DEVICES_APART:g}, same verdict on >= {SAME_VERDICT:.1%}"
+    if devices is None:
+        return Verdict(gate, what, "", wanted, None, "needs a GPU", "unmeasured")
+    name, apart = max(devices.apart.items(), key=lambda one: float("inf") if one[1] is None else one[1])
+    same = 1 - (devices.verdicts.rate or 0.0)
+    got = f"{'no value on one' if apart is None else f'{apart:.1e} apart'}, same verdict on {same:.2%}"
+    reached = apart is not None and apart <= DEVICES_APART and same >= SAME_VERDICT
+    return Verdict(gate, what, devices.device, wanted, name, got, "pass" if reached else "miss")
 
 
 def _people(people: People) -> Verdict:

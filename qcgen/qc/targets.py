@@ -64,7 +64,6 @@ UNMEASURED = (
     ("A1", "NaN and black", "the engine's own test: a picture file no longer shows it"),
     ("A19", "mode collapse", "a test of whole batches: `python -m benchmarks batchgates`, docs/qc.md has the shares"),
     ("A22", "pointing game", "measured where the head of local_artifact is trained: its card has the shares"),
-    ("determinism", "CPU against GPU", "needs a GPU"),
 )
 """Targets of the list that this measurement cannot judge, and why."""
 

@@ -7,8 +7,10 @@ from markupsafe import Markup
 
 from qcgen.core.qcbenchresult import (
     COPIES_RECALL,
+    DEVICES_APART,
     FALSE_PAIRS,
     RESULT_FILE,
+    SAME_VERDICT,
     Curve,
     Domain,
     Flagged,
@@ -63,6 +65,7 @@ def sections_of(result: QcBench) -> tuple[Section, ...]:
         _curves(result),
         _cross_talk(result),
         people_section(result.people),
+        *_devices(result),
         Section("cost", "Cost", "Wall time per picture on the machine below.", (cost_table(result), _facts(result))),
     )
 
@@ -126,6 +129,24 @@ def cost_table(result: QcBench) -> Table:
     )
     note = "Together: one batch, shared features made once. Alone: each makes what it needs."
     return Table("cost", "Milliseconds per picture, batched", columns, rows, note)
+
+
+def _devices(result: QcBench) -> tuple[Section, ...]:
+    """Nothing where one device was measured."""
+    if result.devices is None:
+        return ()
+    columns = (Column("detector"), Column("state"), Column("largest difference", True))
+    rows: list[tuple[Cell, ...]] = []
+    for name, apart in sorted(result.devices.apart.items()):
+        reached = _reached(apart is not None and apart <= DEVICES_APART)
+        shown: Cell = "no value on one" if apart is None else Number(apart, f"{apart:.1e}")
+        rows.append((name, reached, shown))
+    differ = result.devices.verdicts
+    lead = (
+        f"The same {differ.of} pictures on the CPU and on {result.devices.device}: {differ.flagged} verdicts differ. "
+        f"Wanted: scores within {DEVICES_APART:g} of their size, and {SAME_VERDICT:.1%} of the verdicts equal."
+    )
+    return (Section("devices", "Devices", lead, (Table("devices", "CPU against GPU", columns, tuple(rows)),)),)
 
 
 def duplicates_table(result: QcBench) -> Table:

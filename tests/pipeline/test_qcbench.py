@@ -16,8 +16,14 @@ from qcgen.core.qcbenchresult import QcBench, read_result, to_json
 from qcgen.models.textreader import find_reader
 from qcgen.pipeline.qcbench import FULL, QUICK, Settings, bench, for_the_layer
 from qcgen.pipeline.qccopies import CHANGES, measure_copies
+from qcgen.pipeline.qcdevices import compare_devices
 from qcgen.pipeline.qcdomains import Picture, Pictures, Sizes, by_group, read_folder, read_picture, split
+from qcgen.pipeline.qclayer import calibrated
+from qcgen.pipeline.qcscores import Scorer
+from qcgen.qc.policy import Policy
+from qcgen.qc.standing import verdicts
 from qcgen.report.qcbench import write_qcbench_report
+from tests.qc.seconddevice import NAME, second_device
 
 SETTINGS = Settings(Sizes(calibrate=60, clean=20, corrupt=8, side=64), (3, 4), 0, True)
 DETECTORS = ["blank", "clipping", "colour_match", "noise"]
@@ -131,6 +137,25 @@ def test_copies_of_every_kind_are_found_and_pairs_of_others_are_not(result: QcBe
         told = {one.what: one.state for one in result.verdicts if (one.gate, one.domain) == ("A18", domain.name)}
         assert told["false pairs"] == "pass"
         assert set(told) == {"copies found", "false pairs"}
+
+
+def test_a_second_device_is_held_against_the_cpu(result: QcBench, tmp_path: Path) -> None:
+    pictures = _pictures("things", 88, 1).pictures
+    policy = calibrated(Scorer(DETECTORS, None, {}).measure(pictures, slowly=0), DETECTORS, alpha=0.2)
+    assert isinstance(policy, Policy)
+    with second_device():
+        devices = compare_devices(pictures[:8], policy, device=NAME)
+    assert set(devices.apart) == set(DETECTORS)
+    assert set(devices.apart.values()) == {0.0}
+    assert (devices.verdicts.flagged, devices.verdicts.of) == (0, 8)
+    told = verdicts(result.domains, None, devices, alpha=0.02)
+    assert [one.state for one in told if one.gate == "determinism"] == ["pass"]
+    apart = replace(devices, apart={**devices.apart, "noise": 2e-4, "blank": None})
+    (worse,) = (one for one in verdicts(result.domains, None, apart, alpha=0.02) if one.gate == "determinism")
+    assert (worse.state, worse.detector) == ("miss", "blank")
+    page, _ = write_qcbench_report(replace(result, devices=apart), tmp_path)
+    assert "2.0e-04" in page.read_text(encoding="utf-8")
+    assert [one.state for one in result.verdicts if one.gate == "determinism"] == ["unmeasured"]
 
 
 def test_pictures_that_are_alike_count_as_false_pairs() -> None:
