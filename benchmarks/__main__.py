@@ -6,10 +6,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import demo, distill_step, engine, labels, planning, qc, reports, reviewdesk, reviewstore, ring
+from benchmarks import (
+    batchgates,
+    demo,
+    distill_step,
+    engine,
+    labels,
+    planning,
+    qc,
+    reports,
+    reviewdesk,
+    reviewstore,
+    ring,
+)
 
 RESULTS = Path(__file__).parent / "results"
 ALL: dict[str, Callable[[Path], None]] = {
+    "batchgates": batchgates.main,
     "demo": demo.main,
     "distill_step": distill_step.main,
     "engine": engine.main,

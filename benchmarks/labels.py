@@ -14,12 +14,13 @@ import numpy as np
 
 from benchmarks.child import run_qcgen
 from qcgen.core.types import Outcome, Row
-from qcgen.qc.learned import fit, p_matrix
+from qcgen.pipeline.qcpeople import out_of_fold
 from qcgen.qc.policy import read_policy
 from qcgen.qc.separation import Values, exact_interval, folds_by_group, separate, worst_share
 from qcgen.store.sql import open_store
 
 LABELS = Path(__file__).parent / "labels" / "apparel.csv"
+PROFILES = ("apparel", "apparel-careful")
 _FOLDS = 5
 _LOAD = 0.2
 
@@ -29,26 +30,40 @@ def main(results: Path) -> None:
         said = {row["image_id"]: row for row in csv.DictReader(file)}
     with tempfile.TemporaryDirectory() as name:
         run_qcgen(["run", str(Path("jobs/look/apparel.yaml").resolve())], Path(name))
-        store = open_store(f"sqlite:///{name}/qcgen.db", create=False)
-        rows = [row for row in store.rows(store.runs()[0].run_id) if row.image_id in said]
-        store.close()
+        judged = {profile: _rows(profile, Path(name), set(said)) for profile in PROFILES}
+    rows = judged[PROFILES[0]]
     if len(rows) != len(said):
         sys.exit(f"{LABELS}: {len(said) - len(rows)} labelled pictures are not what this student makes. Label again.")
     bad = np.array([said[row.image_id]["decision"] == "reject" for row in rows])
-    flagged = np.array([row.outcome is not Outcome.ACCEPT for row in rows])
     reasons = sorted({said[row.image_id]["reason"] for row in rows} - {""})
-    scores = {"joint p": _by_verdict(rows), "learned, cross-validated by prompt": _learned(rows, bad)}
     found = {
         "pictures": len(rows),
         "rejected by the person": int(bad.sum()),
         "reasons": {reason: sum(one["reason"] == reason for one in said.values()) for reason in reasons},
-        "flagged by the policy": int(flagged.sum()),
-        "rejected among the flagged": _share(int((bad & flagged).sum()), int(flagged.sum())),
-        "rejected among the passed": _share(int((bad & ~flagged).sum()), int((~flagged).sum())),
         "most recall that a review of a fifth can reach": min(1.0, _LOAD * len(bad) / bad.sum()),
-        "order of the queue": {name: _order(one, bad) for name, one in scores.items()},
+        "profiles": {profile: _held_against(rows, bad, profile) for profile, rows in judged.items()},
     }
     (results / "labels.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _rows(profile: str, folder: Path, labelled: set[str]) -> list[Row]:
+    """The labelled pictures with a profile's verdicts; the job's own profile measures all that the others ask for."""
+    run_qcgen(["judge", "look-apparel", "--policy", profile], folder)
+    store = open_store(f"sqlite:///{folder}/qcgen.db", create=False)
+    rows = [row for row in store.rows(store.runs()[0].run_id) if row.image_id in labelled]
+    store.close()
+    return rows
+
+
+def _held_against(rows: list[Row], bad: np.ndarray, profile: str) -> dict[str, object]:
+    flagged = np.array([row.outcome is not Outcome.ACCEPT for row in rows])
+    scores = {"joint p": _by_verdict(rows), "learned, cross-validated by prompt": _learned(rows, bad, profile)}
+    return {
+        "flagged": int(flagged.sum()),
+        "rejected among the flagged": _share(int((bad & flagged).sum()), int(flagged.sum())),
+        "rejected among the passed": _share(int((bad & ~flagged).sum()), int((~flagged).sum())),
+        "order of the queue": {name: _order(one, bad) for name, one in scores.items()},
+    }
 
 
 def _by_verdict(rows: list[Row]) -> Values:
@@ -57,20 +72,14 @@ def _by_verdict(rows: list[Row]) -> Values:
     return np.array([rank.get(row.outcome, 0.0) + 1 - (1.0 if row.joint_p is None else row.joint_p) for row in rows])
 
 
-def _learned(rows: list[Row], bad: np.ndarray) -> Values:
+def _learned(rows: list[Row], bad: np.ndarray, profile: str) -> Values:
     """What `qcgen learn` would make of the labels, on prompts that it did not see."""
-    rules = read_policy("apparel").rules
-    names = [rule.detector for rule in rules if all(rule.detector in row.measures for row in rows)]
-    sign = {rule.detector: -1.0 if rule.higher_is_better else 1.0 for rule in rules}
-    matrix = np.array([[sign[name] * row.measures[name] for name in names] for row in rows])
+    rules = [rule for rule in read_policy(profile).rules if all(rule.detector in row.measures for row in rows)]
+    matrix = np.array(
+        [[(-1.0 if rule.higher_is_better else 1.0) * row.measures[rule.detector] for rule in rules] for row in rows]
+    )
     fold = folds_by_group([row.prompt for row in rows], _FOLDS, seed=0)
-    score = np.zeros(len(rows))
-    for held in range(_FOLDS):
-        taught = fold != held
-        evidence = -np.log(p_matrix(matrix, matrix[taught & ~bad]))
-        offset, weights = fit(evidence[taught], bad[taught])
-        score[fold == held] = offset + evidence[fold == held] @ weights
-    return score
+    return out_of_fold(matrix, bad, ~bad, fold)[1]
 
 
 def _order(badness: Values, bad: np.ndarray) -> dict[str, object]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.child import run_qcgen
-from qcgen.qc.phash import find_near
+from qcgen.qc.near import find_near
 
 ROWS = 100_000
 JOB = """version: 1

@@ -23,7 +23,7 @@ from qcgen.qc.protocol import Batch, TileLines
 from qcgen.qc.registry import find_corruptions
 from qcgen.qc.settings import Settings
 
-STUDENT, CLIP = "embedded:apparel", "embedded:clip-apparel"
+STUDENT, CLIP, TEACHER = "embedded:apparel", "embedded:clip-apparel", "embedded:teacher-apparel"
 SEED = 20261123
 WHOLE = (33, 44, 80, 83, 85, 103, 119, 124)
 """Places of `draw` whose product lies whole on a plain ground: `whitened` keeps them."""
@@ -101,7 +101,7 @@ def batch_of(subjects: Sequence[Subject], accepted: Float[Tensor, "n d"] | None 
         vocabulary(),
         tile_lines=lines,
         accepted=accepted,
-        settings=Settings(attributes={"colour": "{} garment"}),
+        settings=Settings(attributes={"colour": "{} garment"}, teacher=resolve_model(TEACHER)),
     )
 
 
@@ -188,6 +188,7 @@ FAULTS: Mapping[str, Fault] = {
     "colour_cast": Fault("one channel weakened, severity 4", corrupted("channel_gain", 4), on_white=True),
     "colour_match": Fault("another colour was asked for", asked("colour")),
     "detail": Fault("gaussian blur, severity 4", corrupted("gaussian_blur", 4)),
+    "diffusion_margin": Fault("another product was asked for", asked("product")),
     "frame_contact": Fault("cropped, severity 4", corrupted("crop", 4), on_white=True),
     "garment_margin": Fault("another product was asked for", asked("product")),
     "garment_rank": Fault("another product was asked for", asked("product")),

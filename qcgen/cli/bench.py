@@ -48,6 +48,9 @@ def qc(
     ),
     write: Annotated[bool, typer.Option("--write", help="Write the tables that allow detectors to gate.")] = False,
     clip: Clip = "embedded:clip-apparel",
+    teacher: Annotated[
+        str, typer.Option("--teacher", metavar="MODEL", help="The diffusion model that diffusion_margin asks.")
+    ] = "embedded:teacher-apparel",
     device: DeviceOption = Device.AUTO,
     json: Json = False,
 ) -> None:
@@ -61,6 +64,7 @@ def qc(
 
     from qcgen.cli.wiring import open_encoder, pick_device, prepare_torch
     from qcgen.core.qcbenchresult import RESULT_FILE, to_json
+    from qcgen.models.find import resolve_model
     from qcgen.pipeline.qcbench import FULL, QUICK, bench, for_the_layer
     from qcgen.report.qcbench import write_qcbench_report
 
@@ -68,14 +72,21 @@ def qc(
     given = _given(data)
     settings = dataclasses.replace(QUICK if quick else FULL, seed=seed)
     prepare_torch()
-    encoder = open_encoder(clip, device=pick_device(device))
+    encoder, judge = open_encoder(clip, device=pick_device(device)), resolve_model(teacher, key="--teacher")
     with progress_shown("pictures") as show:
         calibrate = for_the_layer(len(names), settings)
         domains = _domains(given, settings, calibrate=calibrate, device=pick_device(device), tell=show)
     policies = {} if only else {name: _policy(name) for name in _PROFILES}
     with progress_shown("corruptions") as show:
         result = bench(
-            domains, names, settings=settings, encoder=encoder, policies=policies, quality=_quality(), tell=show
+            domains,
+            names,
+            settings=settings,
+            encoder=encoder,
+            teacher=judge,
+            policies=policies,
+            quality=_quality(),
+            tell=show,
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / RESULT_FILE).write_text(to_json(result), encoding="utf-8")
@@ -89,10 +100,16 @@ def qc(
 def render(result: "QcBench") -> str:
     """The targets, the detectors, the layer and the cost as plain tables."""
     from qcgen.report.markdown import cell_text
-    from qcgen.report.qcbench import cost_table, layer_table, standing_table, targets_table
+    from qcgen.report.qcbench import cost_table, duplicates_table, layer_table, standing_table, targets_table
 
     shown = []
-    for one in (targets_table(result), standing_table(result), layer_table(result), cost_table(result)):
+    for one in (
+        targets_table(result),
+        standing_table(result),
+        layer_table(result),
+        duplicates_table(result),
+        cost_table(result),
+    ):
         head = tuple(column.title for column in one.columns)
         shown.append(f"{one.caption}\n{table(head, [tuple(map(cell_text, row)) for row in one.rows])}")
     return "\n\n".join(shown)

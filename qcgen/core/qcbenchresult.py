@@ -15,6 +15,9 @@ from qcgen.core.errors import PrerequisiteError, SpecError
 
 RESULT_FILE = "qc.json"
 
+COPIES_RECALL, FALSE_PAIRS = 0.98, 0.001
+"""Near duplicates: share of copies found whatever was done to them, and share of pairs of others that are taken."""
+
 State = Literal["pass", "miss", "unmeasured"]
 
 
@@ -91,6 +94,19 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Copies:
+    """The search for duplicates on a domain.
+
+    Attributes:
+        found: copies that were named near to their original, by what was done to them.
+        pairs: of different clean pictures, how many were taken for duplicates; what the data holds twice counts too.
+    """
+
+    found: Mapping[str, Flagged]
+    pairs: Flagged
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
     """A kind of clean pictures.
 
@@ -98,6 +114,7 @@ class Domain:
         together_ms: all pixel detectors on one batch, per picture.
         packshots: whole products on a white ground.
         asked: something was asked for: products, colours.
+        copies: None where they were not measured.
     """
 
     name: str
@@ -112,6 +129,7 @@ class Domain:
     together_ms: float | None
     packshots: bool = False
     asked: bool = False
+    copies: Copies | None = None
 
 
 @dataclass(frozen=True, slots=True)

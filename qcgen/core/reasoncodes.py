@@ -96,7 +96,14 @@ _OF_FINDING: Mapping[str, str] = {
         "framing": ("border_crop", "centring", "frame_contact", "occupancy"),
         "background": ("background",),
         "part": ("anomaly", "blank", "local_artifact"),
-        "product": ("attribute_margin", "clip_similarity", "colour_match", "garment_margin", "garment_rank"),
+        "product": (
+            "attribute_margin",
+            "clip_similarity",
+            "colour_match",
+            "diffusion_margin",
+            "garment_margin",
+            "garment_rank",
+        ),
         "text": ("text",),
         OTHER: (
             "exact_duplicate",
@@ -120,7 +127,7 @@ _OF_CORRUPTION: Mapping[str, str] = {
         "framing": ("crop",),
         "background": ("background_darkened",),
         "part": ("cut_paste", "duplicated_part", "missing_part", "smear", "swirl", "warp"),
-        "product": ("recolour",),
+        "product": ("recolour", "wrong_colour", "wrong_product"),
         "text": ("text_overlay", "watermark"),
     }.items()
     for name in names

@@ -1,12 +1,12 @@
 """A CPU's cores over the rows of a batch, one thread a part."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from threading import Barrier
 
 import torch
 from torch import Tensor
+
+from qcgen.models.cores import single_threaded, start_pool
 
 _PARTS_PER_THREAD = 2
 
@@ -31,30 +31,12 @@ class Spread:
         if inputs[0].device.type != "cpu" or threads == 1 or rows < threads:
             return network(*inputs)
         parts = [one.split(-(-rows // (_PARTS_PER_THREAD * threads))) for one in inputs]
-        with _single_threaded():
-            pool = self._pool = self._pool or _start_pool(threads)
+        with single_threaded():
+            pool = self._pool = self._pool or start_pool(threads, "network")
             calls = [pool.submit(_call, network, *part) for part in zip(*parts, strict=True)]
             # All of them, so that after an error nothing runs on beside what the caller does about it.
             wait(calls)
             return torch.cat([call.result() for call in calls])
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _start_pool(count: int) -> ThreadPoolExecutor:
-    """Threads that have all told OpenMP, whose count is a thread's own, that they work alone."""
-    pool = ThreadPoolExecutor(count, "network", initializer=torch.set_num_threads, initargs=(1,))
-    started = Barrier(count)
-    list(pool.map(lambda _: started.wait(), range(count)))
-    return pool
 
 
 def _call(network: Callable[..., Tensor], *part: Tensor) -> Tensor:

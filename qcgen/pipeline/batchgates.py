@@ -13,7 +13,7 @@ from qcgen.core.job import Alarm, GateSpec, ReviewSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
 from qcgen.qc.acceptance import Drawn, Plan, draw_sample, plan_for
-from qcgen.qc.drift import LEVEL, mmd_p_value, pair, shifted_scores, trend, variety
+from qcgen.qc.drift import LEVEL, mmd_p_value, pair, sameness, shifted_scores, trend, variety
 from qcgen.qc.embeddings import Embeddings
 from qcgen.qc.policy import Policy
 
@@ -216,12 +216,18 @@ def _of_embeddings(
 
 
 def _collapse(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Finding:
+    """Too little variety over all prompts, or within each: either alone misses the other."""
     score, limit = variety(batch.vectors, batch.prompts, known.vectors, known.prompts, seed=seed)
+    alike = sameness(batch.vectors, batch.prompts, known.vectors, known.prompts, seed=seed)
     message = (
-        f"{len(batch.ids)} pictures count as {score:.1f} different ones (Vendi score); {limit:.1f} is the lower 1 % of "
-        "the reference with the same prompts."
+        f"{len(batch.ids)} pictures count as {score:.1f} different ones (Vendi score); {limit:.1f} is the lower half "
+        "per cent of the reference with the same prompts."
     )
-    return _alarm(COLLAPSE, score < limit, how, message, score, limit)
+    if alike is None:
+        return _alarm(COLLAPSE, score < limit, how, message, score, limit)
+    message += f" Two pictures of one prompt have the cosine {alike[0]:.3f} on average; it may be {alike[1]:.3f}."
+    facts = {"within_prompts": f"{alike[0]:.4f}", "within_prompts_limit": f"{alike[1]:.4f}"}
+    return _alarm(COLLAPSE, score < limit or alike[0] > alike[1], how, message, score, limit, **facts)
 
 
 def _moved(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Finding:

@@ -39,6 +39,12 @@ _FORMATS = ("PNG", "WEBP", "JPEG")
 _NO_USE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
 """The next picture would meet the same."""
 _DUPLICATES = ("exact_duplicate", "near_duplicate")
+_REPEATS = {
+    "mirrored": "Beside it: the picture whose mirror image it is, which came first.",
+    "shifted": "Beside it: the picture that it repeats, moved, which came first.",
+    "mirrored, shifted": "Beside it: the picture whose mirror image it is, moved, which came first.",
+}
+"""What `evidence["relation"]` of a near duplicate shows."""
 
 Read = Callable[[Path], Tensor]
 """A picture file's RGB codes, `3 h w`."""
@@ -174,14 +180,14 @@ def _span(limits: tuple[float, float]) -> float:
 def _show_neighbour(one: Doubtful, finding: Finding, folder: Path, find: Find, read: Read) -> Shown:
     """The picture that this one repeats, beside it."""
     neighbour = finding.evidence.get("neighbour", "")
-    path = find(neighbour)
+    path, relation = find(neighbour), finding.evidence.get("relation", "")
     told = Shown(
         kind=finding.kind,
         message=finding.message,
         value=finding.value,
         limit=finding.threshold,
-        unit="bits" if finding.value is not None else "",
-        says="Beside it: the picture that it repeats, which came first.",
+        unit="bits" if finding.value is not None and not relation else "",
+        says=_REPEATS.get(relation, "Beside it: the picture that it repeats, which came first."),
         neighbours=(neighbour,) if neighbour else (),
     )
     if path is None:

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from qcgen.core.qcbenchresult import Curve, DetectorOn, Domain, Machine, People, QcBench
+from qcgen.core.types import ModelRef
 from qcgen.models.protocol import ImageTextEncoder
+from qcgen.pipeline.qccopies import measure_copies, most_copied
 from qcgen.pipeline.qcdomains import Parts, Picture, Pictures, Sizes, Tell, split
 from qcgen.pipeline.qclayer import calibrated, flagged, layer
 from qcgen.pipeline.qcpeople import against_people
@@ -76,6 +78,7 @@ def bench(
     *,
     settings: Settings,
     encoder: ImageTextEncoder | None,
+    teacher: ModelRef | None,
     policies: Mapping[str, Policy | str],
     quality: Sequence[str],
     tell: Tell,
@@ -85,11 +88,14 @@ def bench(
     Args:
         names: the detectors; the layer and people's marks are for all of them together, those apart that are slow.
         policies: calibrated profiles to try on the clean pictures of every domain, or why one cannot be tried.
+        encoder, teacher: for the detectors that ask one, on domains where something was asked for.
         quality: the detectors whose joint p is held against people's marks.
     """
     began = time.monotonic()
     steps = _Steps(tell, domains, settings)
-    measured = [_measure_clean(one, names, settings, encoder, steps) for one in domains]
+    measured = [
+        _measure_clean(one, Scorer(names, encoder, one.vocabulary, teacher), settings, steps) for one in domains
+    ]
     quick = [name for name in names if not is_slow(name)]
     own = {one.pictures.name: calibrated(one.calibrate, quick, alpha=ALPHA) for one in measured if quick}
     found = [_domain(one, names, own, policies, settings, steps) for one in measured]
@@ -110,13 +116,10 @@ def bench(
     )
 
 
-def _measure_clean(
-    one: Pictures, names: Sequence[str], settings: Settings, encoder: ImageTextEncoder | None, steps: "_Steps"
-) -> _Measured:
+def _measure_clean(one: Pictures, scorer: Scorer, settings: Settings, steps: "_Steps") -> _Measured:
     least = settings.sizes
     sizes = replace(least, calibrate=max(least.calibrate, one.calibrate), clean=max(least.clean, one.clean))
     parts = split(one.pictures, sizes, seed=settings.seed)
-    scorer = Scorer(names, encoder, one.vocabulary)
     measured = [scorer.measure(part, slowly=_SLOWLY) for part in (parts.calibrate, parts.clean, parts.corrupt)]
     steps.did()
     return _Measured(one, parts, scorer, *measured)
@@ -149,6 +152,9 @@ def _domain(
         for name, policy in policies.items()
     ]
     parts = one.parts
+    copied = (*parts.clean, *parts.calibrate, *parts.corrupt)[: most_copied(settings.quick)]
+    copies = measure_copies(copied)
+    steps.did()
     shapes = {tuple(picture.image.shape) for part in (parts.calibrate, parts.clean) for picture in part}
     return Domain(
         name=one.pictures.name,
@@ -163,6 +169,7 @@ def _domain(
         together_ms=together,
         packshots=one.pictures.packshots,
         asked=bool(one.pictures.vocabulary),
+        copies=copies,
     )
 
 
@@ -256,12 +263,12 @@ def _machine() -> Machine:
 
 
 class _Steps:
-    """Progress: one step a domain's clean pictures, and one each corruption of it."""
+    """Progress: one step a domain's clean pictures, one its copies, and one each corruption of it."""
 
     def __init__(self, tell: Tell, domains: Sequence[Pictures], settings: Settings) -> None:
         self._tell = tell
         kinds = len(find_corruptions())
-        self._total = sum(1 + kinds + (len(SWAPS) if one.vocabulary else 0) for one in domains)
+        self._total = sum(2 + kinds + (len(SWAPS) if one.vocabulary else 0) for one in domains)
         self._done = 0
 
     def did(self) -> None:

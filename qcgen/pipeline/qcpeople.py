@@ -34,7 +34,7 @@ def against_people(
     together = [name for name in quality if name in names]
     matrix = np.stack([scores[name] for name in together], axis=1)
     fold = folds_by_group([picture.prompt or picture.key for picture in pictures], _FOLDS, seed=seed)
-    joint, learned = _out_of_fold(matrix, bad, good, fold)
+    joint, learned = out_of_fold(matrix, bad, good, fold)
     evidence = -np.log(p_matrix(matrix, matrix[good]))
     asked = bad | good
     _, weights = fit(evidence[asked], bad[asked])
@@ -51,12 +51,12 @@ def against_people(
     )
 
 
-def _out_of_fold(
+def out_of_fold(
     matrix: Matrix, bad: npt.NDArray[np.bool_], good: npt.NDArray[np.bool_], fold: npt.NDArray[np.int64]
 ) -> tuple[Values, Values]:
     """For each picture, badness by the smallest p-value and by weights learned without its fold."""
     joint, learned = np.zeros(len(matrix)), np.zeros(len(matrix))
-    for held in range(_FOLDS):
+    for held in np.unique(fold):
         inside, outside = fold == held, fold != held
         reference = matrix[good & outside]
         evidence = -np.log(p_matrix(matrix, reference))

@@ -10,9 +10,9 @@ from qcgen.core.store import Store
 from qcgen.core.types import Finding, Measure, Outcome, Row, RunInfo, Score, Severity, Unscored, Verdict
 from qcgen.pipeline.gates import ENCODER_DIGEST, judge_run
 from qcgen.pipeline.reviewplan import plan_review
+from qcgen.qc.duplicates import find_duplicates, tell_old
 from qcgen.qc.groups import size_text, with_size
 from qcgen.qc.judge import flag_p_value, judge
-from qcgen.qc.phash import find_duplicates
 from qcgen.qc.policy import Policy
 from qcgen.qc.queue import queue_limit
 from qcgen.qc.registry import find_detectors
@@ -51,7 +51,8 @@ def rejudge(
     verdicts = {row.image_id: _judge(row, policy) for row in store.rows(run.run_id) if row.relpath is not None}
     offered = {image_id for image_id, verdict in verdicts.items() if verdict.outcome is not Outcome.REJECT}
     hashes = [one for one in store.hashes(run.run_id) if one[0] in offered]
-    repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
+    repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits, agreement=policy.near_duplicate_agreement)
+    old = tell_old(hashes, agreement=policy.near_duplicate_agreement)
     if repeated:
         verdicts |= {
             row.image_id: _judge(row, policy, [repeated[row.image_id]])
@@ -65,7 +66,7 @@ def rejudge(
         status=run.status,
         seconds=run.seconds,
         seconds_by_stage=dict(run.seconds_by_stage),
-        gates=(*judge_run(run, store, policy, decisions=decisions), *queue),
+        gates=(*judge_run(run, store, policy, decisions=decisions), *queue, *old),
         report=None,
     )
 
@@ -100,13 +101,15 @@ def rejudge_queue(run_id: str, store: Store, policy: Policy, fdr: float | None) 
     return policy, told
 
 
-def rejudge_duplicates(run_id: str, store: Store, policy: Policy) -> None:
-    """Compare what would be delivered: a picture near to a rejected one is no duplicate of anything."""
+def rejudge_duplicates(run_id: str, store: Store, policy: Policy) -> tuple[Finding, ...]:
+    """Compare what would be delivered: a picture near to a rejected one is no duplicate of anything.
+
+    Returns:
+        What a person should know of the comparison (`duplicates.tell_old`).
+    """
     offered = {row.image_id for row in store.rows(run_id) if row.outcome in (Outcome.ACCEPT, Outcome.REVIEW)}
     hashes = [each for each in store.hashes(run_id) if each[0] in offered]
-    found = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
-    if not found:
-        return
+    found = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits, agreement=policy.near_duplicate_agreement)
     verdicts = [
         (row.image_id, _judge(row, policy, [found[row.image_id]]))
         for row in store.rows(run_id)
@@ -114,6 +117,7 @@ def rejudge_duplicates(run_id: str, store: Store, policy: Policy) -> None:
     ]
     if verdicts:
         store.rejudge(run_id, verdicts, policy.sha256)
+    return tell_old(hashes, agreement=policy.near_duplicate_agreement)
 
 
 def _judge(row: Row, policy: Policy, extra: Sequence[Finding] = ()) -> Verdict:

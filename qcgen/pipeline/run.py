@@ -2,15 +2,11 @@
 
 import os
 import socket
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from qcgen.core.batchcaps import cap_key, describe_cap
 from qcgen.core.clock import Clock
@@ -19,44 +15,32 @@ from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
 from qcgen.core.review import Regeneration
 from qcgen.core.store import Store
-from qcgen.core.types import (
-    Finding,
-    Item,
-    Measure,
-    Outcome,
-    Produced,
-    RunInfo,
-    Verdict,
-)
+from qcgen.core.types import Item, Produced, RunInfo
 from qcgen.generate.batch import Generator
 from qcgen.generate.pool import FilePool
 from qcgen.generate.write import sync_folders
 from qcgen.govern.provenance import xmp_packet
 from qcgen.models.protocol import ImageTextEncoder, Student
+from qcgen.pipeline.account import Account, Tell, WriteReport
+from qcgen.pipeline.assess import assess
 from qcgen.pipeline.embeddings import EmbeddingKeeper
 from qcgen.pipeline.executors.inprocess import Pending, work_through
 from qcgen.pipeline.gates import ENCODER_DIGEST, judge_run
 from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
-from qcgen.pipeline.progress import Progress
 from qcgen.pipeline.record import begin_record
 from qcgen.pipeline.regenerate import make_again
 from qcgen.pipeline.rejudge import rejudge_duplicates, rejudge_queue
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
 from qcgen.pipeline.reviewplan import plan_review
-from qcgen.qc.groups import size_text, with_size
+from qcgen.qc.groups import size_text
 from qcgen.qc.inspect import Inspector
-from qcgen.qc.judge import judge
-from qcgen.qc.phash import phash
 from qcgen.qc.policy import Policy
 
 LEASE_S = 10 * 365 * 86400.0
 """For good: the folder's lock, not the lease, tells that a runner died, and a run that attaches takes over all leases.
 A lease that ran out while its shard is recorded would be given to this very runner again."""
-
-WriteReport = Callable[[RunInfo], Path]
-Tell = Callable[[Progress], None]
 
 
 def _quiet(sentence: str) -> None:
@@ -158,46 +142,46 @@ class _Runner:
         say: Callable[[str], None],
     ) -> None:
         self.job, self.run_info, self.identity, self.expansion, self.store = job, run, identity, expansion, store
-        self.student, self.precise, self.stop, self.tell, self.say = student, precise, stop, tell, say
+        self.student, self.precise, self.say = student, precise, say
         self.caps: dict[str, int] = {}
         self.folder = Path(run.out_dir)
         self.keeper: EmbeddingKeeper | None = None
         self.clock = Clock()
-        self.started = time.perf_counter()
-        self.shards = [
+        shards = [
             replace(shard, stop=min(shard.stop, run.planned))
             for shard in expansion.shards(job.engine.shard_size)
             if shard.start < run.planned
         ]
-        self.told = Progress(run.run_id, "start", run.planned)
+        self.account = Account(run, shards, store=store, clock=self.clock, stop=stop, tell=tell)
 
     def run(self, *, policy: Policy, encoder: ImageTextEncoder | None, report: WriteReport | None) -> RunInfo:
         stored = self.store.run(self.run_info.run_id)
         if stored is not None:
             self._reconcile()
-            if stored.status == "complete" and self._all_done() and not self._asked_for():
-                return self._report(stored, report)
-        base = self.store.start_run(self.run_info, self.shards)
+            if stored.status == "complete" and self.account.all_done() and not self._asked_for():
+                return self.account.report(stored, report)
+        base = self.store.start_run(self.run_info, self.account.shards)
         self.caps = {key: int(value) for key, value in base.environment.items() if key.startswith(cap_key(""))}
-        self._say(replace(self.told, done=self._count_done()))
+        self.account.begin()
         try:
-            if not self._all_done() or self._asked_for():
+            if not self.account.all_done() or self._asked_for():
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
                 policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
-                rejudge_duplicates(self.run_info.run_id, self.store, policy)
+                old = rejudge_duplicates(self.run_info.run_id, self.store, policy)
             with self.clock.stage("review"):
                 plan_review(base, self.store)
-            finished = self._finish(base, "complete", (*judge_run(base, self.store, policy), *queue))
+            finished = self.account.finish(base, "complete", (*judge_run(base, self.store, policy), *queue, *old))
         except InterruptedRunError:
-            self._finish(base, "interrupted", ())
+            self.account.finish(base, "interrupted", ())
             raise
         except BaseException as error:
             # The store may be what failed; the error on its way says more than a second one would.
             with suppress(QcgenError):
-                self._finish(base, "paused" if isinstance(error, QcgenError) and error.exit_code == 5 else "failed", ())
+                paused = isinstance(error, QcgenError) and error.exit_code == 5
+                self.account.finish(base, "paused" if paused else "failed", ())
             raise
-        return self._report(finished, report)
+        return self.account.report(finished, report)
 
     def _reconcile(self) -> None:
         done = reconcile(
@@ -205,7 +189,7 @@ class _Runner:
             self.run_info.run_id,
             self.folder,
             expansion=self.expansion,
-            shards=self.shards,
+            shards=self.account.shards,
             image_format=self.job.output.format,
             max_attempts=self.job.qc.retry.max_attempts,
         )
@@ -227,17 +211,17 @@ class _Runner:
             expansion=self.expansion,
             generator=self._generator(self.student, ""),
             precise=self._precise_generator(),
-            assess=partial(_assess, Inspector(policy, encoder, self.expansion.vocabulary), policy, self.keeper),
+            assess=partial(assess, Inspector(policy, encoder, self.expansion.vocabulary), policy, self.keeper),
             files=files,
             policy_sha256=policy.sha256,
             max_attempts=self.job.qc.retry.max_attempts,
             clock=self.clock,
-            checkpoint=self._checkpoint,
+            checkpoint=self.account.checkpoint,
         )
         owner = f"{socket.gethostname()}:{os.getpid()}"
         lease = partial(self.store.lease, self.run_info.run_id, owner, seconds=LEASE_S)
         try:
-            work_through(lease, worker.produce, partial(self._record, worker), self._tell_recorded)
+            work_through(lease, worker.produce, partial(self._record, worker), self.account.tell_recorded)
             make_again(
                 self._asked_for,
                 worker,
@@ -287,10 +271,6 @@ class _Runner:
         # the run.
         return xmp_packet(model=ref.name, model_digest=ref.digest, run_id=self.identity.recipe, image_id=item.id)
 
-    def _checkpoint(self, made: int) -> None:
-        self._say(replace(self.told, phase="work", generated=self.told.generated + made))
-        self.stop.check()
-
     def _finish_files(self, made: Pending, stem: str) -> Sequence[Produced]:
         produced = made.finish()
         with self.clock.stage("write"):
@@ -319,81 +299,6 @@ class _Runner:
             worker.settle(made.shard)
         return produced
 
-    def _tell_recorded(self, produced: Sequence[Produced]) -> None:
-        outcomes = [last.verdict.outcome for last in {each.item.index: each for each in produced}.values()]
-        told = self.told
-        self._say(
-            replace(
-                told,
-                done=told.done + len(outcomes),
-                accepted=told.accepted + outcomes.count(Outcome.ACCEPT),
-                flagged=told.flagged + outcomes.count(Outcome.REVIEW),
-                rejected=told.rejected + outcomes.count(Outcome.REJECT),
-                failed=told.failed + outcomes.count(Outcome.FAILED),
-                retried=told.retried + len(produced) - len(outcomes),
-            )
-        )
-        self.stop.check()
-
-    def _finish(self, base: RunInfo, status: str, gates: Sequence[Finding], report: str | None = None) -> RunInfo:
-        """Seconds add up over the starts of a run."""
-        stages = self.clock.seconds()
-        total = {
-            name: base.seconds_by_stage.get(name, 0.0) + stages.get(name, 0.0)
-            for name in {**base.seconds_by_stage, **stages}
-        }
-        seconds = base.seconds + time.perf_counter() - self.started
-        return self.store.finish_run(
-            self.run_info.run_id, status=status, seconds=seconds, seconds_by_stage=total, gates=gates, report=report
-        )
-
-    def _report(self, finished: RunInfo, report: WriteReport | None) -> RunInfo:
-        if report is not None and (finished.report is None or not Path(finished.report).exists()):
-            started = time.perf_counter()
-            path = report(finished)
-            elapsed_s = time.perf_counter() - started
-            finished = self.store.finish_run(
-                finished.run_id,
-                status="complete",
-                seconds=finished.seconds + elapsed_s,
-                seconds_by_stage={**finished.seconds_by_stage, "report": elapsed_s},
-                gates=finished.gates,
-                report=str(path),
-            )
-        self._say(replace(self.told, phase="finish", done=self._count_done()))
-        return finished
-
     def _asked_for(self) -> Sequence[Regeneration]:
         """Attempts that reviewers asked for; none of a run that is not recorded yet."""
         return self.store.review.regenerations(self.run_info.run_id)
-
-    def _all_done(self) -> bool:
-        return self.store.done_shards(self.run_info.run_id) >= {shard.number for shard in self.shards}
-
-    def _count_done(self) -> int:
-        done = self.store.done_shards(self.run_info.run_id)
-        return sum(shard.stop - shard.start for shard in self.shards if shard.number in done)
-
-    def _say(self, told: Progress) -> None:
-        self.told = replace(told, elapsed_s=time.perf_counter() - self.started)
-        if self.tell is not None:
-            self.tell(self.told)
-
-
-def _assess(
-    inspector: Inspector,
-    policy: Policy,
-    keeper: EmbeddingKeeper | None,
-    images: Tensor,
-    items: Sequence[Item],
-    extra: Sequence[Finding],
-) -> list[tuple[tuple[Measure, ...], Verdict, str]]:
-    with torch.inference_mode():
-        measured, embeddings = inspector.look(images, [item.prompt for item in items], [item.fields for item in items])
-        hashes = phash(images)
-    if keeper is not None and embeddings is not None:
-        keeper.hold(items, embeddings)
-    return [
-        (measures, judge(measures, policy, extra=extra, fields=with_size(item.fields, *images.shape[:1:-1])), digits)
-        for item, measures, digits in zip(items, measured, hashes, strict=True)
-    ]

@@ -14,10 +14,11 @@ from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Measure, Outcome, Severity, Verdict
 from qcgen.core.wording import file_name
 from qcgen.data.decoder import Decoded, Decoder, Limits, Refused
+from qcgen.qc.duplicates import find_duplicates
+from qcgen.qc.fingerprint import fingerprints
 from qcgen.qc.groups import SIZE, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
-from qcgen.qc.phash import find_duplicates, phash
 from qcgen.qc.policy import Policy
 from qcgen.qc.stale import STALE
 
@@ -148,7 +149,7 @@ def _score_group(group: _Group, inspector: Inspector, policy: Policy) -> list[Sc
     for alike in by_size.values():
         images = torch.stack([found.image for _, found in alike])
         measured = inspector.measure(images, [one.prompt for one, _ in alike], [one.fields for one, _ in alike])
-        for (subject, found), measures, digits in zip(alike, measured, phash(images), strict=True):
+        for (subject, found), measures, digits in zip(alike, measured, fingerprints(images), strict=True):
             done[subject.path] = _judge(subject, found, measures, digits, policy)
     return [done[subject.path] for subject, _ in group]
 
@@ -168,7 +169,7 @@ def _digest(codes: UInt8[Tensor, "3 h w"]) -> str:
 def _with_duplicates(scored: Sequence[Scored], policy: Policy) -> list[Scored]:
     offered = [one for one in scored if one.phash is not None and one.verdict.outcome is not Outcome.REJECT]
     hashes = [(file_name(one.subject.path), one.pixels_sha256, one.phash or "") for one in offered]
-    repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits)
+    repeated = find_duplicates(hashes, limit_bits=policy.near_duplicate_bits, agreement=policy.near_duplicate_agreement)
     return [_repeats(one, repeated.get(file_name(one.subject.path)), policy) for one in scored]
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from qcgen.models.find import resolve_model
 from qcgen.qc.profile import Calibration, Profile
 from qcgen.qc.references import read_references
 from qcgen.qc.settings import TEMPLATES, Settings
@@ -14,19 +15,23 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "attributes": ("attribute_margin",),
     "screening": ("screening",),
     "references": ("memorisation",),
+    "teacher": ("diffusion_margin",),
 }
 """Detectors whose scores change with a key."""
 
 
 def settings_of(profile: Profile, folder: Path | None) -> Settings:
-    """Raises PrerequisiteError or IntegrityError where the references cannot be read.
+    """Raises PrerequisiteError or IntegrityError where references or teacher cannot be read.
 
     Args:
-        folder: where relative paths start; None leaves the references out.
+        folder: where relative paths start; None leaves references and teacher out.
     """
-    references = None
+    references, teacher = None, None
     if profile.references is not None and folder is not None:
         references = read_references(folder / profile.references)
+    if profile.teacher is not None and folder is not None:
+        embedded = profile.teacher.startswith("embedded:")
+        teacher = resolve_model(profile.teacher if embedded else str(folder / profile.teacher), key="teacher")
     screening = profile.screening
     return Settings(
         templates=profile.templates,
@@ -34,6 +39,7 @@ def settings_of(profile: Profile, folder: Path | None) -> Settings:
         unwanted=screening.unwanted if screening else (),
         wanted=screening.wanted if screening else (),
         references=references,
+        teacher=teacher,
     )
 
 
@@ -44,6 +50,7 @@ def asked_of(settings: Settings) -> dict[str, str]:
         "attributes": dict(settings.attributes) or None,
         "screening": [settings.unwanted, settings.wanted] if settings.unwanted else None,
         "references": None if settings.references is None else settings.references.sha256,
+        "teacher": None if settings.teacher is None else settings.teacher.digest,
     }
     return {
         name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -59,7 +66,7 @@ def of_settings(settings: Settings, calibration: Calibration) -> list[str]:
         f"{name}: not as the calibration had it, and {', '.join(readers)} depends on it"
         for name, detectors in _READERS.items()
         if (readers := [one for one in detectors if one in calibration.detectors])
-        # Without references nothing is scored that could be judged by the wrong limits.
-        and (name != "references" or settings.references is not None)
+        # Without references or a teacher nothing is scored that could be judged by the wrong limits.
+        and (name not in ("references", "teacher") or name in here)
         and here.get(name) != calibration.asked.get(name)
     ]

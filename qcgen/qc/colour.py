@@ -13,6 +13,8 @@ NAMES = (
 )
 _ALIASES = {"gray": "grey"}
 _WHITE = (0.95047, 1.0, 1.08883)
+_LONGEST_TABLE = 1024
+"""Pixels of a cell; the table then has 260,000 numbers."""
 _RGB_TO_XYZ = (
     (0.412453, 0.357580, 0.180423),
     (0.212671, 0.715160, 0.072169),
@@ -22,13 +24,46 @@ _RGB_TO_XYZ = (
 
 def to_lab(rgb: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     """CIELAB (D65, 2 degrees) of sRGB values in [0, 1]; the last axis holds the channels."""
-    linear = torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    linear = _to_linear(rgb)
     matrix = torch.tensor(_RGB_TO_XYZ, dtype=rgb.dtype, device=rgb.device)
     white = torch.tensor(_WHITE, dtype=rgb.dtype, device=rgb.device)
     xyz = linear @ matrix.T / white
-    f = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
-    x, y, z = f.unbind(-1)
+    x, y, z = _root(xyz).unbind(-1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
+
+
+def cells_to_lab(cells: Float[Tensor, "b 3 h w"], pixels: int | None) -> Float[Tensor, "b 3 h w"]:
+    """CIELAB of means of codes, channel by channel.
+
+    Args:
+        pixels: of which each cell is the mean, so that it is one of few values; None where that is not known.
+    """
+    if pixels is None or pixels > _LONGEST_TABLE:
+        red, green, blue = _to_linear(cells / 255).unbind(1)
+    else:
+        table = _linear_table(pixels, cells.dtype).to(cells.device)
+        places = (cells * pixels).round_().int().flatten()
+        red, green, blue = table.index_select(0, places).view(cells.shape).unbind(1)
+    x, y, z = (
+        _root((red * of[0]).add_(green, alpha=of[1]).add_(blue, alpha=of[2]).div_(white))
+        for of, white in zip(_RGB_TO_XYZ, _WHITE, strict=True)
+    )
+    return torch.stack([116 * y - 16, (x - y).mul_(500), (y - z).mul_(200)], dim=1)
+
+
+def _to_linear(rgb: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    return torch.where(rgb > 0.04045, ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+
+
+def _root(ratio: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """CIELAB's f."""
+    return torch.where(ratio > 0.008856, ratio.clamp(min=0.008856) ** (1 / 3), 7.787 * ratio + 16 / 116)
+
+
+@lru_cache(maxsize=16)
+def _linear_table(pixels: int, dtype: torch.dtype) -> Float[Tensor, " n"]:
+    """Linear light of every mean that so many codes can have."""
+    return _to_linear(torch.arange(255 * pixels + 1, dtype=torch.float64) / (255 * pixels)).to(dtype)
 
 
 def from_lab(lab: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:

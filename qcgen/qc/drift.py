@@ -6,6 +6,7 @@ All are tests with a stated false alarm; `docs/qc.md` has the simulated numbers.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.stats import ks_2samp
@@ -17,6 +18,8 @@ from qcgen.qc.metrics.vendi import vendi_score
 BOOTSTRAPS = 500
 PERMUTATIONS = 200
 LEVEL = 0.01
+_BEYOND = 2.576
+"""Standard deviations that half a per cent lies beyond: the two tests of variety share 1 %."""
 FEWEST_SCORES = 20
 """On either side; the asymptotic p-value means nothing with fewer."""
 
@@ -49,10 +52,40 @@ def variety(
     *,
     seed: int,
 ) -> tuple[float, float]:
-    """The batch's Vendi score and the lower 1 % of bootstrapped references with the same prompts, so of the same n."""
+    """The batch's Vendi score and the lower half per cent of bootstrapped references with the same
+    prompts, so of the same n."""
     rng = np.random.default_rng(seed)
     drawn = [vendi_score(reference[places]) for places in match(prompts, known, rng, BOOTSTRAPS)]
-    return vendi_score(batch), float(np.quantile(drawn, LEVEL))
+    return vendi_score(batch), float(np.quantile(drawn, LEVEL / 2))
+
+
+def sameness(
+    batch: Float[Tensor, "n d"],
+    prompts: Sequence[str],
+    reference: Float[Tensor, "m d"],
+    known: Sequence[str],
+    *,
+    seed: int,
+) -> tuple[float, float] | None:
+    """Mean cosine of two pictures of one prompt, and what half a per cent of good batches exceed; None where no prompt
+    is twice in the batch and four times in the reference.
+
+    A student that has one picture for each prompt left is as varied as its prompts, so that `variety` hardly moves.
+    Draws without replacement from a finite reference vary too little, by (1 - f) / (1 + f) for a share f.
+    """
+    mine, theirs = _places(prompts), _places(known)
+    sizes = {name: min(len(mine[name]), len(theirs[name]) // 2) for name in sorted(mine.keys() & theirs.keys())}
+    sizes = {name: size for name, size in sizes.items() if size > 1}
+    if not sizes:
+        return None
+    rng = np.random.default_rng(seed)
+    drawn = [
+        _mean_cosine(reference, [rng.permutation(theirs[name])[:size] for name, size in sizes.items()])
+        for _ in range(PERMUTATIONS)
+    ]
+    share = sum(sizes.values()) / sum(len(theirs[name]) for name in sizes)
+    spread = float(np.std(drawn)) * ((1 + share) / (1 - share)) ** 0.5
+    return _mean_cosine(batch, [mine[name] for name in sizes]), float(np.mean(drawn) + _BEYOND * spread)
 
 
 def mmd_p_value(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"], *, seed: int) -> float:
@@ -95,6 +128,19 @@ def _by_prompt(prompts: Sequence[str], rng: np.random.Generator) -> dict[str, li
     for place in rng.permutation(len(prompts)).tolist():
         found.setdefault(prompts[place], []).append(place)
     return found
+
+
+def _places(prompts: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
+    return {name: np.flatnonzero(np.array(prompts) == name) for name in set(prompts)}
+
+
+def _mean_cosine(vectors: Float[Tensor, "n d"], groups: Sequence[npt.NDArray[np.int64]]) -> float:
+    """Over pairs within groups, each group counting as many times as it has members."""
+    total = 0.0
+    for group in groups:
+        together = vectors[torch.from_numpy(group)].double().sum(0)
+        total += (float(together @ together) - len(group)) / (len(group) - 1)
+    return total / sum(map(len, groups))
 
 
 def _mmd(kernel: Float[Tensor, "n n"], first: Bool[Tensor, "k n"]) -> Float[Tensor, " k"]:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from qcgen.qc.colour import NAMES, name_codes, to_lab
+from qcgen.qc.colour import NAMES, name_codes
 from qcgen.qc.planes import Planes
 
 _SIDE = 32
@@ -45,8 +45,7 @@ def find_clusters(planes: Planes) -> Clusters:
 
     Runs in float64 on the CPU so that ties fall the same way for any batch size and device.
     """
-    small = planes.area(_SIDE).cpu().double() / 255
-    lab = to_lab(small.permute(0, 2, 3, 1)).flatten(1, 2)
+    lab = planes.area_lab(_SIDE).flatten(2).transpose(1, 2)
     channels = [channel.contiguous() for channel in lab.unbind(-1)]
     centres = _farthest_points(lab)
     for _ in range(_STEPS):

@@ -10,8 +10,9 @@ from qcgen.core.types import Measure, Score, Unscored
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.qc.embeddings import Embeddings, read_embeddings
 from qcgen.qc.guard import score_guarded
+from qcgen.qc.parts import joined, over_cores, parts_of
 from qcgen.qc.policy import Policy
-from qcgen.qc.protocol import Batch, Detector, Scores, TileLines
+from qcgen.qc.protocol import Batch, Scores, TileLines
 from qcgen.qc.registry import detector_plugins, find_detectors
 
 _TEXTS_KEPT = 4096
@@ -55,10 +56,9 @@ class Inspector:
         """Measures, and the embeddings behind them where there is an encoder."""
         batch = self.batch(images, prompts, fields)
         with torch.inference_mode():
-            columns = [
-                _measures(detector.name, detector.version, self._score(detector, batch)) for detector in self._detectors
-            ]
             embeddings = batch.clip
+            scores = self._scores(batch)
+            columns = [_measures(one.name, one.version, scores[one.name]) for one in self._detectors]
         return list(zip(*columns, strict=True)), embeddings
 
     def batch(
@@ -78,8 +78,17 @@ class Inspector:
             () if self._accepted is None else self._accepted.ids,
         )
 
-    def _score(self, detector: Detector, batch: Batch) -> Scores:
-        return score_guarded(detector, batch) if detector.name in detector_plugins() else detector.score(batch)
+    def _scores(self, batch: Batch) -> dict[str, Scores]:
+        """By detector. What a person plugged in is called from this thread only, with the batch as it came."""
+        plugins = detector_plugins()
+        whole = [one for one in self._detectors if one.name in plugins or getattr(one, "whole_batch", False)]
+        alone = [one for one in self._detectors if one not in whole]
+        parts = parts_of(batch)
+        found = over_cores(lambda part: [one.score(part) for one in alone], parts) if alone else []
+        scores = {one.name: joined([part[i] for part in found]) for i, one in enumerate(alone)}
+        for one in whole:
+            scores[one.name] = score_guarded(one, batch) if one.name in plugins else one.score(batch)
+        return scores
 
 
 def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Embeddings | None:

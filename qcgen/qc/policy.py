@@ -9,6 +9,7 @@ from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.qc.asking import of_settings, settings_of
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
+from qcgen.qc.near import AGREEMENT
 from qcgen.qc.profile import (
     Calibration,
     GroupReference,
@@ -96,6 +97,7 @@ class Policy:
     warnings: tuple[str, ...] = ()
     background: tuple[int, int, int] = (255, 255, 255)
     tile_px: int | None = None
+    near_duplicate_agreement: float | None = AGREEMENT
     settings: Settings = field(default_factory=Settings)
 
     def fit(
@@ -192,6 +194,7 @@ def build_policy(
         name=profile.name,
         alpha=profile.alpha,
         near_duplicate_bits=profile.near_duplicate_bits,
+        near_duplicate_agreement=profile.near_duplicate_agreement if profile.near_duplicate_bits else None,
         rules=rules,
         joint=joint,
         sha256=sha256,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.qc.near import AGREEMENT
 from qcgen.qc.settings import TEMPLATES
 
 
@@ -68,6 +69,8 @@ class Profile(_Frozen):
     """What a kind of catalogue wants of its pictures.
 
     Attributes:
+        near_duplicate_bits: of 256, by which the hashes of near duplicates differ at most; 0 looks for no near ones.
+        near_duplicate_agreement: of the phases of moved and mirrored copies, at least; None looks for none of these.
         calibration: a path from the profile's own folder.
         background: the ground that it wants behind the product, RGB in codes; only the detector `background` reads it.
         tile_px: from one tile to the next, where the decoder works in tiles; only the detector `tile_seam` reads it.
@@ -75,6 +78,7 @@ class Profile(_Frozen):
         attributes: fields of the items table that `attribute_margin` checks, each with its wording (one `{}`).
         screening: concepts that `screening` looks for.
         references: a file of `qcgen references`, a path from the profile's own folder; for `memorisation`.
+        teacher: a model (`embedded:NAME`, or a folder from the profile's own) that `diffusion_margin` asks.
         revision: counts the versions that were learnt from decisions.
         parent: the digest of the policy before.
     """
@@ -83,6 +87,7 @@ class Profile(_Frozen):
     name: str
     alpha: FiniteFloat = Field(gt=0, lt=0.5)
     near_duplicate_bits: int = Field(ge=0, le=64)
+    near_duplicate_agreement: FiniteFloat | None = Field(AGREEMENT, ge=0.5, le=1)
     calibration: str | None
     background: tuple[_Code, _Code, _Code] = (255, 255, 255)
     tile_px: int | None = Field(None, ge=16)
@@ -90,6 +95,7 @@ class Profile(_Frozen):
     attributes: Mapping[str, _Template] = {}
     screening: Screening | None = None
     references: str | None = None
+    teacher: str | None = None
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
     revision: int = Field(1, ge=1)
     parent: str | None = None

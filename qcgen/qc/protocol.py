@@ -1,7 +1,7 @@
 """What a detector and a set metric are, and what they are given."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol
 
@@ -55,6 +55,13 @@ class Batch:
     settings: Settings = field(default_factory=Settings)
     accepted_ids: tuple[str, ...] = ()
 
+    def part(self, start: int, stop: int) -> "Batch":
+        """Some of the pictures, with nothing derived yet."""
+        chosen = slice(start, stop)
+        return replace(
+            self, images=self.images[chosen], prompts=self.prompts[chosen], fields=self.fields[chosen], encoder=None
+        )
+
     @cached_property
     def rgb(self) -> Float[Tensor, "b 3 h w"]:
         """RGB in [0, 1]."""
@@ -98,7 +105,8 @@ class Scores:
 
 class Detector(Protocol):
     """One file in `detectors/`. Pure and deterministic; holds no threshold; never raises on odd pictures (1x1,
-    grey)."""
+    grey). One with `whole_batch = True` asks the encoder or a network of its own and is given the batch as it came;
+    others are given parts, several at the same time."""
 
     name: ClassVar[str]
     version: ClassVar[int]

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from qcgen.qc.protocol import Batch, Scores
 
-_SAMPLE = 4096
-
 
 def scored(values: Float[Tensor, " b"], limits: tuple[float, float], **missing: Bool[Tensor, " b"]) -> Scores:
     """Scores clamped to `limits`; each keyword is a reason code with the pictures it holds for, first match wins."""
@@ -37,12 +35,3 @@ def unscored(batch: Batch, reason: str) -> Scores:
 
 def short_side(batch: Batch) -> int:
     return min(batch.images.shape[-2:])
-
-
-def kth_largest(values: Float[Tensor, " n"], k: int) -> Float[Tensor, ""]:
-    """The k-th largest, exactly, several times as fast as `topk` where k is a small part of many values."""
-    sample = values[:: max(1, len(values) // _SAMPLE)]
-    guess = sample.kthvalue(max(1, len(sample) - 2 * k * len(sample) // len(values) - 8)).values
-    above = values[values >= guess]
-    above = above if len(above) >= k else values
-    return above.kthvalue(len(above) - k + 1).values

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from qcgen.core.types import ModelRef
 from qcgen.qc.references import References
 
 # Short catalogue phrases. ImageNet's eighty hold "blurry" and "jpeg corrupted", which is wrong for quality control.
@@ -18,6 +19,7 @@ class Settings:
         attributes: the wording, with one `{}`, of each field of the items table that is checked.
         unwanted, wanted: concepts, as captions.
         references: pictures that must not be copied.
+        teacher: a multi-step model that judges outlines.
     """
 
     templates: tuple[str, ...] = TEMPLATES
@@ -25,3 +27,4 @@ class Settings:
     unwanted: tuple[str, ...] = ()
     wanted: tuple[str, ...] = ()
     references: References | None = None
+    teacher: ModelRef | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from qcgen.core.qcbenchresult import DetectorOn, Domain, People, Standing, State, Verdict
+from qcgen.core.qcbenchresult import COPIES_RECALL, FALSE_PAIRS, DetectorOn, Domain, People, Standing, State, Verdict
 from qcgen.qc.targets import (
     LAYER_BOUND,
     LAYER_RATE,
@@ -31,6 +31,7 @@ def verdicts(domains: Sequence[Domain], people: People | None, *, alpha: float) 
         for domain in domains
         if target.applies(domain) and any(corruption in one.curves for one in domain.detectors.values())
     ]
+    found += [one for domain in domains for one in _copies(domain)]
     found += [_layer(domain) for domain in domains]
     if people is not None:
         found.append(_people(people))
@@ -131,6 +132,28 @@ def _layer(domain: Domain) -> Verdict:
         state = "unmeasured"
         got += ": too few to tell"
     return Verdict("layer", "clean pictures flagged", domain.name, wanted, None, got, state)
+
+
+def _copies(domain: Domain) -> list[Verdict]:
+    """The copies that are found least, and the pairs that are none."""
+    if domain.copies is None:
+        return []
+    name, least = min(domain.copies.found.items(), key=lambda one: one[1].rate or 0.0)
+    pairs = domain.copies.pairs
+    share, false = least.rate or 0.0, pairs.rate or 0.0
+    interval = f"{least.low:.3f} to {least.high:.3f}"
+    return [
+        Verdict(
+            "A18", "copies found", domain.name, f"recall >= {COPIES_RECALL:g}", "duplicates",
+            f"{share:.3f} ({interval}) of {least.of}, least for {name}",
+            "pass" if share >= COPIES_RECALL else "miss",
+        ),
+        Verdict(
+            "A18", "false pairs", domain.name, f"<= {1000 * FALSE_PAIRS:g} in 1,000", "duplicates",
+            f"{1000 * false:.2f} in 1,000 (up to {1000 * pairs.high:.2f}) of {pairs.of} pairs",
+            "pass" if false <= FALSE_PAIRS else "miss",
+        ),
+    ]  # fmt: skip
 
 
 def _people(people: People) -> Verdict:

@@ -62,8 +62,7 @@ TARGETS = (
 
 UNMEASURED = (
     ("A1", "NaN and black", "the engine's own test: a picture file no longer shows it"),
-    ("A18", "duplicates", "a test of pairs, not of single pictures"),
-    ("A19", "mode collapse", "a test of whole batches"),
+    ("A19", "mode collapse", "a test of whole batches: `python -m benchmarks batchgates`, docs/qc.md has the shares"),
     ("A22", "pointing game", "measured where the head of local_artifact is trained: its card has the shares"),
     ("determinism", "CPU against GPU", "needs a GPU"),
 )

@@ -5,7 +5,17 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from qcgen.core.qcbenchresult import RESULT_FILE, Curve, Domain, Flagged, QcBench, State, Verdict
+from qcgen.core.qcbenchresult import (
+    COPIES_RECALL,
+    FALSE_PAIRS,
+    RESULT_FILE,
+    Curve,
+    Domain,
+    Flagged,
+    QcBench,
+    State,
+    Verdict,
+)
 from qcgen.report import words
 from qcgen.report.html import render_training
 from qcgen.report.markdown import render_markdown
@@ -49,6 +59,7 @@ def sections_of(result: QcBench) -> tuple[Section, ...]:
         Section("targets", "Targets", _targets_lead(result), (targets_table(result),)),
         Section("detectors", "Detectors", "A detector without a passing table never gates.", (standing_table(result),)),
         Section("layer", "The whole layer", _LAYER_LEAD, (layer_table(result), *_group_tables(result))),
+        Section("duplicates", "Duplicates", _COPIES_LEAD, (duplicates_table(result),)),
         _curves(result),
         _cross_talk(result),
         people_section(result.people),
@@ -116,6 +127,39 @@ def cost_table(result: QcBench) -> Table:
     note = "Together: one batch, shared features made once. Alone: each makes what it needs."
     return Table("cost", "Milliseconds per picture, batched", columns, rows, note)
 
+
+def duplicates_table(result: QcBench) -> Table:
+    columns = (
+        Column("domain"), Column("what was done"), Column("state"), Column("rate", True), Column("interval"),
+        Column("n", True),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for domain in result.domains:
+        if domain.copies is None:
+            continue
+        for name, one in domain.copies.found.items():
+            interval = f"{one.low:.3f} to {one.high:.3f}"
+            state = _reached((one.rate or 0.0) >= COPIES_RECALL)
+            rows.append((domain.name, name, state, _auroc(one.rate or 0.0), interval, Number(one.of, str(one.of))))
+        pairs = domain.copies.pairs
+        interval = f"{1000 * pairs.low:.2f} to {1000 * pairs.high:.2f}"
+        state, false = _reached((pairs.rate or 0.0) <= FALSE_PAIRS), 1000 * (pairs.rate or 0.0)
+        taken = Number(false, f"{false:.2f} in 1,000")
+        rows.append(
+            (domain.name, "nothing: different pictures", state, taken, interval, Number(pairs.of, str(pairs.of)))
+        )
+    return Table("duplicates", "Copies found, and pairs of different pictures taken for copies", columns, tuple(rows))
+
+
+def _reached(so: bool) -> Mark:
+    return Mark("good", "pass") if so else Mark("bad", "miss")
+
+
+_COPIES_LEAD = (
+    f"Clean pictures are copied with a change and hidden among the originals. Wanted: {COPIES_RECALL:g} of the copies "
+    f"found, and at most {1000 * FALSE_PAIRS:g} of 1,000 pairs of different pictures taken. What the data holds twice "
+    "counts as false."
+)
 
 _LAYER_LEAD = (
     "All detectors with one false-flag budget of 2 %. Its own calibration says whether the budget holds; another's "

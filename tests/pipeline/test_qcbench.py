@@ -1,6 +1,7 @@
 """The measurement end to end on small made-up domains: what is planted must be found, what is clean mostly not."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from qcgen.core.errors import SpecError
 from qcgen.core.qcbenchresult import QcBench, read_result, to_json
 from qcgen.models.textreader import find_reader
 from qcgen.pipeline.qcbench import FULL, QUICK, Settings, bench, for_the_layer
+from qcgen.pipeline.qccopies import CHANGES, measure_copies
 from qcgen.pipeline.qcdomains import Picture, Pictures, Sizes, by_group, read_folder, read_picture, split
 from qcgen.report.qcbench import write_qcbench_report
 
@@ -48,6 +50,7 @@ def result() -> QcBench:
         domains,
         DETECTORS,
         settings=SETTINGS,
+        teacher=None,
         encoder=None,
         policies={},
         quality=("noise", "blank"),
@@ -95,6 +98,7 @@ def test_a_slow_detector_is_shown_its_own_corruptions_alone_and_is_no_part_of_th
         [_pictures("things", 24, 3)],
         ["noise", "text"],
         settings=settings,
+        teacher=None,
         encoder=None,
         policies={},
         quality=(),
@@ -117,6 +121,40 @@ def test_people_are_followed_by_the_detector_of_what_they_dislike(result: QcBenc
     assert set(result.people.correlation) == {"all", "maker-0", "maker-1"}
 
 
+def test_copies_of_every_kind_are_found_and_pairs_of_others_are_not(result: QcBench) -> None:
+    for domain in result.domains:
+        assert domain.copies is not None
+        assert set(domain.copies.found) == set(CHANGES)
+        assert {one.of for one in domain.copies.found.values()} == {40}
+        assert domain.copies.found["mirror"].rate == domain.copies.found["rescale 0.7"].rate == 1.0
+        assert (domain.copies.pairs.flagged, domain.copies.pairs.of) == (0, 780)
+        told = {one.what: one.state for one in result.verdicts if (one.gate, one.domain) == ("A18", domain.name)}
+        assert told["false pairs"] == "pass"
+        assert set(told) == {"copies found", "false pairs"}
+
+
+def test_pictures_that_are_alike_count_as_false_pairs() -> None:
+    smooth = _pictures("things", 6, 1).pictures
+    alike = [replace(one, image=(smooth[0].image + i % 2).to(torch.uint8)) for i, one in enumerate(smooth)]
+    found = measure_copies(alike)
+    assert found is not None
+    assert (found.pairs.flagged, found.pairs.of) == (5, 15)
+    # Copies of copies are near to the first of them.
+    assert found.found["mirror"].rate == 1.0
+    assert measure_copies(alike[:1]) is None
+
+
+def test_a_result_of_before_has_no_copies_and_a_page_all_the_same(result: QcBench, tmp_path: Path) -> None:
+    plain = json.loads(to_json(result))
+    for domain in plain["domains"]:
+        del domain["copies"]
+    (tmp_path / "qc.json").write_text(json.dumps(plain))
+    again = read_result(tmp_path / "qc.json")
+    assert all(one.copies is None for one in again.domains)
+    write_qcbench_report(again, tmp_path)
+    assert "rescale 0.7" not in (tmp_path / "qc.md").read_text()
+
+
 def test_every_target_has_a_state_and_a_reason(result: QcBench) -> None:
     assert {one.state for one in result.verdicts} == {"pass", "miss", "unmeasured"}
     assert all(one.got for one in result.verdicts)
@@ -136,6 +174,7 @@ def test_the_result_is_read_as_it_was_written_and_its_page_stands_alone(result: 
     assert "http" not in html.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
     assert "gaussian noise" in html
     assert "## Targets" in text.read_text()
+    assert "| things | shift and mirror | pass |" in text.read_text()
 
 
 def test_the_student_makes_enough_to_calibrate_the_whole_layer_in_the_full_settings_only() -> None:

@@ -73,21 +73,40 @@ def test_clipping_counts_the_pixels_with_a_channel_at_its_end() -> None:
 
 
 def test_grid_answers_to_periods_of_the_decoder_only() -> None:
-    grain = 2 * torch.randn(128, 128, generator=torch.Generator().manual_seed(4))
+    lines = {period: (torch.arange(128) % period == 0).float() for period in (8, 4, 2, 5)}
+    grids = [_flat(128) + _grain(128) + 5 * torch.maximum(one[None], one[:, None]) for one in lines.values()]
+    eight, four, two, five = UpsamplingGrid().score(_batch(*grids)).values.tolist()
+    assert min(eight, four, two) > 0.9
+    assert five < 0.4
+
+
+def test_grid_answers_to_a_checkerboard_and_not_to_striped_cloth() -> None:
     wave = torch.arange(128)
-    of_period = {period: _flat(128) + grain + 3 * torch.cos(2 * math.pi * wave / period) for period in (8, 4, 2, 5.3)}
-    values = dict(zip(of_period, UpsamplingGrid().score(_batch(*of_period.values())).values.tolist(), strict=True))
-    assert min(values[8], values[4], values[2]) > 1.5
-    assert values[5.3] < 0.5
+    checker = 2.0 * ((wave[None] + wave[:, None]) % 2)
+    stripes = 3 * torch.cos(2 * math.pi * wave / 8)
+    values = UpsamplingGrid().score(_batch(*(_flat(128) + _grain(128) + one for one in (checker, stripes, 0)))).values
+    assert float(values[0]) > 1.0
+    # An eighth of its one peak is left: three periods and the other axis have none.
+    assert float(values[1:].max()) < 0.4
 
 
 def test_small_pictures_are_asked_for_period_two_only() -> None:
     wave = torch.arange(64)
-    grain = 2 * torch.randn(64, 64, generator=torch.Generator().manual_seed(4))
-    eight, two = (_flat(128, 64) + grain + 3 * torch.cos(2 * math.pi * wave / period) for period in (8, 2))
-    values = UpsamplingGrid().score(_batch(eight, two)).values
-    assert float(values[0]) < 0.6
-    assert float(values[1]) > 1.0
+    eight, two, checker = (
+        _flat(128, 64) + _grain(64) + 3 * one
+        for one in (
+            torch.cos(2 * math.pi * wave / 8),
+            torch.cos(math.pi * wave)[None] + torch.cos(math.pi * wave)[:, None],
+            torch.cos(math.pi * wave)[None] * torch.cos(math.pi * wave)[:, None],
+        )
+    )
+    values = UpsamplingGrid().score(_batch(eight, two, checker)).values
+    assert float(values[0]) < 0.8
+    assert float(values[1:].min()) > 1.5
+
+
+def _grain(side: int) -> torch.Tensor:
+    return 2 * torch.randn(side, side, generator=torch.Generator().manual_seed(4))
 
 
 def _dressed(colour: tuple[int, int, int], *, inset: int = 32) -> torch.Tensor:

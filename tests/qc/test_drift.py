@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qcgen.core.control import BASELINE
-from qcgen.qc.drift import match, mmd_p_value, pair, shifted_scores, trend, variety
+from qcgen.qc.drift import match, mmd_p_value, pair, sameness, shifted_scores, trend, variety
 
 DIMENSIONS, MODES = 32, 50
 
@@ -46,6 +46,41 @@ def test_variety_of_good_batches_rarely_alarms() -> None:
 
 def test_a_collapse_to_a_fifth_of_the_modes_is_found_at_200_pictures() -> None:
     assert alarms(10, modes=MODES // 5, start=100) == 10
+
+
+def test_a_student_with_few_pictures_left_for_each_prompt_is_found_where_variety_says_nothing() -> None:
+    world = World(7)
+    prompts, known = [f"p{i % 40}" for i in range(200)], [f"p{i % 40}" for i in range(1000)]
+
+    def pictures(wanted: list[str], modes: int) -> Float[Tensor, "n d"]:
+        # A prompt's pictures lie around one place, in as many different ways as there are modes.
+        homes = unit(np.random.default_rng(0).normal(size=(40, DIMENSIONS)))
+        places = torch.from_numpy(homes[[int(name[1:]) for name in wanted]])
+        return torch.nn.functional.normalize(2 * places + world.draw(len(wanted), modes=modes), dim=1)
+
+    reference = pictures(known, MODES)
+    good = sameness(pictures(prompts, MODES), prompts, reference, known, seed=0)
+    collapsed = pictures(prompts, 2)
+    found = sameness(collapsed, prompts, reference, known, seed=0)
+    assert good is not None
+    assert found is not None
+    assert good[0] < good[1]
+    assert found[0] > found[1]
+
+
+def test_sameness_of_good_batches_stays_below_its_limit() -> None:
+    prompts, known = [f"p{i % 25}" for i in range(100)], [f"p{i % 25}" for i in range(400)]
+    found = []
+    for trial in range(40):
+        world = World(1000 + trial)
+        found.append(sameness(world.draw(100), prompts, world.draw(400), known, seed=trial))
+    # At half a per cent, three or more of 40 come about once in 900 such tests.
+    assert sum(one is not None and one[0] > one[1] for one in found) <= 2
+
+
+def test_without_two_pictures_of_a_prompt_nothing_is_said_of_sameness() -> None:
+    vectors = torch.eye(4, dtype=torch.float64)
+    assert sameness(vectors[:2], ["a", "b"], vectors, ["a", "a", "b", "b"], seed=0) is None
 
 
 def test_the_reference_is_drawn_with_the_prompts_of_the_batch() -> None:

@@ -1,14 +1,12 @@
-"""Perceptual hashes against scipy's DCT, duplicates against brute force."""
+"""Perceptual hashes against scipy's DCT."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import scipy.fft
 import torch
 from torch.nn import functional as F
 
-from qcgen.core.types import Severity
-from qcgen.qc.phash import find_duplicates, find_near, low_frequencies, luma_64, phash
+from qcgen.qc.phash import low_frequencies, luma_64, phash
 
 
 def _pictures(n: int, side: int = 128) -> torch.Tensor:
@@ -55,49 +53,3 @@ def test_tiny_and_constant_pictures_have_hashes(side: int) -> None:
     images = torch.full((2, 3, side, side), 90, dtype=torch.uint8)
     first, second = phash(images)
     assert first == second == "80" + "0" * 62
-
-
-def _brute_force(packed: npt.NDArray[np.uint64], limit: int) -> dict[int, tuple[int, int]]:
-    clean: list[int] = []
-    near: dict[int, tuple[int, int]] = {}
-    for i, row in enumerate(packed):
-        bits = np.bitwise_count(packed[clean] ^ row).sum(1) if clean else np.zeros(0)
-        if len(bits) and bits.min() <= limit:
-            near[i] = (clean[int(bits.argmin())], int(bits.min()))
-        else:
-            clean.append(i)
-    return near
-
-
-def _clustered(n: int, centres: int, flips: float, seed: int) -> npt.NDArray[np.uint64]:
-    rng = np.random.default_rng(seed)
-    middle = rng.random((centres, 256)) < 0.5
-    bits = middle[rng.integers(0, centres, n)] ^ (rng.random((n, 256)) < flips)
-    return np.packbits(bits, axis=1).view(np.uint64)
-
-
-@pytest.mark.parametrize(
-    ("centres", "flips", "limit"), [(2000, 0.0, 0), (300, 0.05, 24), (1, 0.06, 24), (40, 0.1, 40), (3000, 0.04, 15)]
-)
-def test_near_rows_are_those_of_brute_force(centres: int, flips: float, limit: int) -> None:
-    packed = _clustered(2500, centres, flips, seed=limit)
-    expected = _brute_force(packed, limit)
-    assert expected
-    assert find_near(packed, limit) == expected
-
-
-def test_exact_copies_reject_and_near_ones_ask_for_a_person() -> None:
-    zero, one_off, far = "0" * 64, "0" * 63 + "1", "f" * 64
-    found = find_duplicates(
-        [("a", "s1", zero), ("b", "s2", one_off), ("c", "s1", zero), ("d", "s3", far), ("e", "s2", one_off)]
-    )
-    assert set(found) == {"b", "c", "e"}
-    assert (found["c"].kind, found["c"].severity) == ("exact_duplicate", Severity.BLOCK)
-    assert found["c"].evidence == {"neighbour": "a"}
-    assert (found["b"].kind, found["b"].severity, found["b"].value) == ("near_duplicate", Severity.WARN, 1.0)
-    assert found["b"].evidence == {"neighbour": "a"}
-    assert found["e"].evidence == {"neighbour": "b"}
-
-
-def test_no_images_have_no_duplicates() -> None:
-    assert find_duplicates([]) == {}

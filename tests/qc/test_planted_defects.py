@@ -72,7 +72,7 @@ _FLOORS = [
     # Garments of the ground's colour and garments that fill the frame by right are in the clean set.
     ("border_crop", defects.crop, (0.62, 0.84, 0.88), (0.0, 0.08, 0.20)),
     ("upsampling_grid", defects.grid_2, (0.92, 0.98, 0.99), (0.55, 0.95, 0.97)),
-    ("upsampling_grid", defects.grid_8, (0.65, 0.94, 0.98), (0.05, 0.70, 0.95)),
+    ("upsampling_grid", defects.grid_8, (0.90, 0.99, 0.99), (0.60, 0.97, 0.97)),
 ]
 
 

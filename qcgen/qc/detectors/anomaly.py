@@ -27,6 +27,7 @@ class Anomaly:
     unit: ClassVar[str] = "cosine distance"
     range: ClassVar[tuple[float, float]] = (0.0, 2.0)
     higher_is_better: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         if batch.clip is None:

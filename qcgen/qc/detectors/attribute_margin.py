@@ -23,6 +23,7 @@ class AttributeMargin:
     unit: ClassVar[str] = "cosine difference"
     range: ClassVar[tuple[float, float]] = (-2.0, 2.0)
     higher_is_better: ClassVar[bool] = True
+    whole_batch: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         if batch.encoder is None:

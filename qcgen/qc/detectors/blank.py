@@ -3,9 +3,12 @@
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from qcgen.core.evidence import Curve, Line
 from qcgen.qc.evidence import Evidence, floats
+from qcgen.qc.planes import some_at_a_time
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored
 
@@ -22,9 +25,7 @@ class Blank:
     higher_is_better: ClassVar[bool] = False
 
     def score(self, batch: Batch) -> Scores:
-        # A row's sum is small enough for float32; sums of rows are not.
-        mean = batch.luma.mean(2).double().mean(1)
-        variance = (batch.luma - mean.float()[:, None, None]).square_().mean(2).double().mean(1)
+        variance = some_at_a_time(_variance, batch.luma)
         return scored(-variance.clamp(min=1e-4).log10(), self.range)
 
     def explain(self, batch: Batch, index: int) -> Evidence:
@@ -36,3 +37,9 @@ class Blank:
             curve=Curve(floats(codes), (Line("of the pixels", floats(shares)),), "luma, codes", "%", filled=True),
             facts=(("spread (standard deviation)", f"{float(luma.double().std(correction=0)):.3g} codes"),),
         )
+
+
+def _variance(luma: Float[Tensor, "b h w"]) -> Float[Tensor, " b"]:
+    # A row's sum is small enough for float32; sums of rows are not.
+    mean = luma.mean(2).double().mean(1)
+    return (luma - mean.float()[:, None, None]).square_().mean(2).double().mean(1)

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from qcgen.qc.evidence import Evidence, heat, laid_out, widened
-from qcgen.qc.planes import SMOOTH_RADIUS, gradient_length
+from qcgen.qc.planes import SMOOTH_RADIUS, some_at_a_time, squared_gradient
 from qcgen.qc.protocol import Batch, Scores
-from qcgen.qc.scores import kth_largest, scored, short_side, unscored
+from qcgen.qc.scores import scored, short_side, unscored
+from qcgen.qc.strongest import strongest
 
 _STRONGEST = 0.01
 _FAINT_CODES = 2.0
@@ -33,18 +34,17 @@ class Blur:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < 2 * SMOOTH_RADIUS + 2:
             return unscored(batch, "too_small")
-        before = batch.planes.gradient.flatten(1)
-        after = gradient_length(batch.planes.smooth).flatten(1)
+        before, after = some_at_a_time(squared_gradient, batch.luma).flatten(1), batch.planes.smooth
         count = max(1, round(_STRONGEST * before.shape[1]))
-        ratios = [_ratio(before[i], after[i], count) for i in range(len(before))]
-        values = torch.stack(ratios)
+        values = torch.stack([_ratio(before[i], after[i], count) for i in range(len(before))])
         return scored(values.clamp(min=0), self.range, no_edges=values < 0)
 
     def explain(self, batch: Batch, index: int) -> Evidence:
-        before = batch.planes.gradient[index]
-        after = gradient_length(batch.planes.smooth[index : index + 1])[0]
+        chosen = slice(index, index + 1)
+        before, after = (squared_gradient(one[chosen])[0].sqrt() for one in (batch.luma, batch.planes.smooth))
         count = max(1, round(_STRONGEST * before.numel()))
-        strong = before >= kth_largest(before.flatten(), count).clamp(min=_FAINT_CODES)
+        strong = torch.zeros_like(before, dtype=torch.bool)
+        strong.view(-1)[strongest(before.flatten(), count, least=_FAINT_CODES)] = True
         ratio = _around(after * strong) / _around(before * strong).clamp(min=1e-6)
         soft = torch.where(widened(strong, _NEAR - 1) > 0, ratio, 0)
         return Evidence(
@@ -58,12 +58,16 @@ def _around(plane: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     return F.avg_pool2d(plane[None], 2 * _NEAR + 1, stride=1, padding=_NEAR)[0]
 
 
-def _ratio(before: Float[Tensor, " n"], after: Float[Tensor, " n"], count: int) -> Float[Tensor, ""]:
-    """Of one picture; -1 without edges."""
-    least = kth_largest(before, count).clamp(min=_FAINT_CODES)
-    # All ties with the last one count, so that the choice does not hang on the order of pixels.
-    strong = torch.nonzero(before >= least)[:, 0]
+def _ratio(before: Float[Tensor, " n"], smooth: Float[Tensor, "h w"], count: int) -> Float[Tensor, ""]:
+    """Of one picture, from its squared gradient; -1 without edges."""
+    strong = strongest(before, count, least=_FAINT_CODES**2)
     if not len(strong):
         return before.new_tensor(-1.0, dtype=torch.float64)
+    # The gaussian's gradient is only asked for where the picture's own is strong.
+    width = smooth.shape[1]
+    place = strong + strong.div(width - 1, rounding_mode="floor") + width + 1
+    codes = smooth.flatten()
+    here, left, above = (codes[place - back].double() for back in (0, 1, width))
+    after = torch.hypot(here - left, here - above)
     # A blurred edge moves its maximum by a pixel or so; the ratio of means is steadier than the mean of ratios.
-    return after[strong].double().sum() / before[strong].double().sum().clamp(min=1e-6)
+    return after.sum() / before[strong].double().sqrt().sum().clamp(min=1e-6)

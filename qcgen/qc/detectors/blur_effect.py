@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from qcgen.qc.evidence import Evidence, heat
+from qcgen.qc.planes import some_at_a_time
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -41,9 +42,9 @@ class BlurEffect:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < _SMALLEST:
             return unscored(batch, "too_small")
-        axes = [_kept(batch.luma, dim) for dim in (1, 2)]
-        ratio = torch.stack([kept / total.clamp(min=1e-6) for kept, total in axes]).amax(0)
-        faint = torch.stack([total for _, total in axes]).amax(0) < _FAINT_CODES
+        kept, total = some_at_a_time(_kept, batch.luma).unbind(1)
+        ratio = (kept / total.clamp(min=1e-6)).amax(1)
+        faint = total.amax(1) < _FAINT_CODES
         return scored(ratio, self.range, no_edges=faint)
 
     def explain(self, batch: Batch, index: int) -> Evidence:
@@ -60,10 +61,10 @@ class BlurEffect:
         )
 
 
-def _kept(luma: Float[Tensor, "b h w"], dim: int) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-    """Mean gradient that the box leaves, and mean gradient, in codes a pixel."""
-    kept, sharp = _gradients(luma, dim)
-    return kept.mean(2).double().mean(1), sharp.mean(2).double().mean(1)
+def _kept(luma: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 2"]:
+    """Mean gradient that the box leaves, and mean gradient, in codes a pixel, along each axis."""
+    axes = [[one.mean(2).double().mean(1) for one in _gradients(luma, dim)] for dim in (1, 2)]
+    return torch.stack([torch.stack(one, dim=1) for one in axes], dim=2)
 
 
 def _gradients(luma: Float[Tensor, "b h w"], dim: int) -> tuple[Float[Tensor, "b hh ww"], Float[Tensor, "b hh ww"]]:

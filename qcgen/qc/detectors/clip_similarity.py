@@ -23,6 +23,7 @@ class ClipSimilarity:
     unit: ClassVar[str] = "cosine"
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     higher_is_better: ClassVar[bool] = True
+    whole_batch: ClassVar[bool] = True
     shown_only: ClassVar[str] = (
         "a raw cosine lies in a band that differs with every prompt; garment_margin compares classes"
     )

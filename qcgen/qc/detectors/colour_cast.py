@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qcgen.core.evidence import Swatch
-from qcgen.qc.colour import to_lab
 from qcgen.qc.evidence import Evidence, heat, hex_of
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
@@ -61,8 +60,7 @@ class ColourCast:
 
 def _weighted(batch: Batch) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:
     """Lab of each area, and how much it counts as grey: 1 for the nearest one, 0 for dark ones."""
-    small = batch.planes.area(min(_SIDE, short_side(batch))).double() / 255
-    lab = to_lab(small.permute(0, 2, 3, 1)).flatten(1, 2)
+    lab = batch.planes.area_lab(min(_SIDE, short_side(batch))).flatten(2).transpose(1, 2)
     light, a, b = lab.unbind(-1)
     energy = torch.where(light > _DARKEST, (a**2 + b**2) / (2 * _GREYISH**2), torch.inf)
     # Shifted by the smallest energy, so that a picture without any grey still has weights that do not vanish.

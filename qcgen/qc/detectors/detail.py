@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qcgen.qc.evidence import Evidence, heat, laid_out
-from qcgen.qc.planes import tile_means
+from qcgen.qc.planes import some_at_a_time, tile_means
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
@@ -55,8 +55,13 @@ def _tile(batch: Batch) -> int:
 def _taken(batch: Batch) -> Float[Tensor, "b rows columns"]:
     """Share of each tile's variance that the gaussian takes; no number where a tile does not vary."""
     tile = _tile(batch)
-    # Around mid grey, where float32 squares are exact enough for a variance of a few codes.
-    centred = batch.luma - 128
-    variance = tile_means(centred.square(), tile) - tile_means(centred, tile).square()
-    taken = tile_means(batch.planes.high_pass.square(), tile)
+    variance = some_at_a_time(lambda luma: _variance(luma, tile), batch.luma)
+    taken = some_at_a_time(lambda plane: tile_means(plane.square(), tile), batch.planes.high_pass)
     return torch.where(variance > _FLAT, taken / variance.clamp(min=1e-6), torch.nan)
+
+
+def _variance(luma: Float[Tensor, "b h w"], tile: int) -> Float[Tensor, "b rows columns"]:
+    # Around mid grey, where float32 squares are exact enough for a variance of a few codes.
+    centred = luma - 128
+    mean = tile_means(centred, tile)
+    return tile_means(centred.square_(), tile) - mean.square_()

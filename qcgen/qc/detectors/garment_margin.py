@@ -21,6 +21,7 @@ class GarmentMargin:
     unit: ClassVar[str] = "cosine difference"
     range: ClassVar[tuple[float, float]] = (-2.0, 2.0)
     higher_is_better: ClassVar[bool] = True
+    whole_batch: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         found = class_cosines(batch, "product")

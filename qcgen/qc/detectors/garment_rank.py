@@ -18,6 +18,7 @@ class GarmentRank:
     unit: ClassVar[str] = "rank"
     range: ClassVar[tuple[float, float]] = (1.0, 10_000.0)
     higher_is_better: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         found = class_cosines(batch, "product")

@@ -32,6 +32,7 @@ class LocalArtifact:
     unit: ClassVar[str] = "logit"
     range: ClassVar[tuple[float, float]] = (-30.0, 30.0)
     higher_is_better: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
     learned: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:

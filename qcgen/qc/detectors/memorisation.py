@@ -26,6 +26,7 @@ class Memorisation:
     unit: ClassVar[str] = "bits"
     range: ClassVar[tuple[float, float]] = (0.0, 256.0)
     higher_is_better: ClassVar[bool] = True
+    whole_batch: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         references = batch.settings.references

@@ -9,7 +9,8 @@ from torch import Tensor
 from qcgen.core.evidence import Curve, Line
 from qcgen.qc.evidence import Evidence, floats
 from qcgen.qc.protocol import Batch, Scores
-from qcgen.qc.scores import kth_largest, scored, short_side, unscored
+from qcgen.qc.scores import scored, short_side, unscored
+from qcgen.qc.strongest import strongest
 
 _SMALLEST = 64
 _STRONGEST = 0.01
@@ -75,11 +76,13 @@ def _profile(lines: Float[Tensor, "n w"]) -> tuple[Float[Tensor, " p"], Float[Te
     size = step.abs()
     # Only edges that have the whole profile inside.
     inner = size[:, _REACH:-_REACH]
-    least = kth_largest(inner.flatten(), max(1, round(_STRONGEST * inner.numel()))).clamp(min=_FAINT_CODES)
-    strong = inner >= least
-    strong &= (inner >= size[:, _REACH - 1 : -_REACH - 1]) & (inner > size[:, _REACH + 1 : 1 - _REACH])
-    row, column = torch.nonzero(strong).unbind(1)
-    column = column + _REACH
+    width = inner.shape[1]
+    strong = strongest(inner.flatten(), max(1, round(_STRONGEST * inner.numel())), least=_FAINT_CODES)
+    row = strong.div(width, rounding_mode="floor")
+    column = strong - row * width + _REACH
+    here, before, behind = (size[row, column + beside] for beside in (0, -1, 1))
+    peaks = (here >= before) & (here > behind)
+    row, column = row[peaks], column[peaks]
     steps = step[row, column].double()
     around = torch.arange(-_REACH, _REACH + 2, device=lines.device)
     profile = (lines[row[:, None], column[:, None] + around].double() * steps.sign()[:, None]).sum(0)

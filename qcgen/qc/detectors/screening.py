@@ -28,6 +28,7 @@ class Screening:
     unit: ClassVar[str] = "cosine difference"
     range: ClassVar[tuple[float, float]] = (-2.0, 2.0)
     higher_is_better: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
         asked = batch.settings

@@ -35,6 +35,7 @@ class Text:
     unit: ClassVar[str] = "probability"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     higher_is_better: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
     learned: ClassVar[bool] = True
     slow: ClassVar[bool] = True
 

@@ -1,0 +1,171 @@
+"""Which pictures of many are near to an earlier one: by their hashes, else by their phases, moved and mirrored too."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qcgen.qc.fingerprint import Traits, recoloured
+from qcgen.qc.nearsearch import Buckets, Places, distance
+from qcgen.qc.phases import NONE, agree, invariant_words, may_agree
+from qcgen.qc.phash import Hashes
+
+AGREEMENT = 0.85
+"""Of the phases, at least. Unrelated pictures reach 0.3 or so at their best shift, the most alike of nine million pairs
+of garments 0.84; of copies that were moved by 1 %, mirrored, compressed, brightened or rescaled, 99 of 100 reach it."""
+
+_RECOLOURED = 4.0
+"""Codes, by `recoloured`: the same cut in another colour is another product. Copies stay below 3.5, other colours are
+8 and more."""
+
+_HASH_CHUNKS = 16
+_LIMIT_BITS = 112
+"""Of the 384 bits that a shift hardly changes: a shift of 5 % of the side costs up to so many, unrelated ones differ in
+half of them."""
+_FLIPS = 1
+_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """An earlier row that a row is near to.
+
+    Attributes:
+        bits: between their hashes; None where only the phases agree.
+        agreement: of the phases, 1 at most; None where the hashes are near.
+        mirrored: the row is its mirror image.
+        down, right: how far it was moved, of the picture's side.
+    """
+
+    place: int
+    bits: int | None = None
+    agreement: float | None = None
+    mirrored: bool = False
+    down: float = 0.0
+    right: float = 0.0
+
+    @property
+    def relation(self) -> str:
+        """`mirrored`, `shifted`, `mirrored, shifted`, or nothing where it is neither."""
+        shifted = self.down != 0 or self.right != 0
+        return ", ".join(name for name, so in (("mirrored", self.mirrored), ("shifted", shifted)) if so)
+
+
+def find_near(
+    packed: Hashes, limit_bits: int, traits: Traits | None = None, *, agreement: float = AGREEMENT
+) -> dict[int, Near]:
+    """For each row near to an earlier clean row: the nearest, of equals the earliest.
+
+    Clean rows alone are indexed, which keeps a batch that has collapsed to one picture as cheap as any other.
+
+    Args:
+        limit_bits: of 256, by which near hashes differ at most; every such pair is found.
+        traits: of each row, asked where no hash is near. A pair that agrees is found where it shares one of 24
+            chunks of 16 bits up to one bit: of pairs shifted by 3 of 256 pixels 99 % or more do.
+        agreement: of the phases, at least.
+    """
+    search = _Search(packed, limit_bits, traits, agreement)
+    near: dict[int, Near] = {}
+    clean = np.zeros(0, dtype=np.int64)
+    for start in range(0, len(packed), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(packed)))
+        stayed = search.settle(block, search.among(block, clean), near)
+        clean = np.concatenate([clean, stayed])
+    return near
+
+
+class _Search:
+    """The rows' bits, and which pairs of them are near."""
+
+    def __init__(self, packed: Hashes, limit_bits: int, traits: Traits | None, agreement: float) -> None:
+        self._packed, self._limit_bits, self._agreement = packed, limit_bits, agreement
+        # Two rows within the limit share one of 16 chunks up to a sixteenth of it.
+        self._hashes = Buckets(packed, flips=limit_bits // _HASH_CHUNKS)
+        self._known = (
+            np.zeros(len(packed), dtype=bool) if traits is None else (traits.codes != NONE).mean(1) >= agreement
+        )
+        if traits is not None and self._known.any():
+            self._traits = (traits, traits.mirrored())
+            self._words = [invariant_words(one.codes) for one in self._traits]
+            self._buckets = [Buckets(one, flips=_FLIPS) for one in self._words]
+
+    def among(self, block: Places, clean: Places) -> dict[int, Near]:
+        """The nearest clean row of earlier blocks, for the rows of this block that have one."""
+        hits = [np.stack(one, axis=1) for one in self._hashes.near(block, clean, limit_bits=self._limit_bits)]
+        found = _best_bits(np.concatenate(hits)) if hits else {}
+        rest = np.array([i for i in block.tolist() if i not in found and self._known[i]], dtype=np.int64)
+        known = clean[self._known[clean]]
+        if not len(rest) or not len(known):
+            return found
+        for mirror, source in enumerate(self._buckets):
+            met = self._buckets[0].near(rest, known, limit_bits=_LIMIT_BITS, other=source)
+            pairs = np.unique(np.concatenate([np.stack(one[:2], axis=1) for one in met] or [_NO_PAIRS]), axis=0)
+            self._take_agreeing(pairs, bool(mirror), found)
+        return found
+
+    def settle(self, block: Places, found: dict[int, Near], near: dict[int, Near]) -> Places:
+        """Compare the rows of one block with each other, in order; fills `near` and gives the rows that stay clean."""
+        bits = np.stack([distance(self._packed[i], self._packed[block]) for i in block])
+        close = np.tril(bits <= self._limit_bits, -1)
+        alike = self._alike(block)
+        stayed = np.zeros(len(block), dtype=bool)
+        for place, i in enumerate(block.tolist()):
+            inside = np.flatnonzero(close[place] & stayed)
+            options = [Near(int(block[c]), bits=int(bits[place, c])) for c in inside]
+            options += [found[i]] if i in found and found[i].bits is not None else []
+            if not options:
+                options = self._agreeing(i, [block[one[place] & stayed] for one in alike], found)
+            if options:
+                near[i] = min(options, key=_order)
+            else:
+                stayed[place] = True
+        return block[stayed]
+
+    def _alike(self, block: Places) -> list[npt.NDArray[np.bool_]]:
+        """Which rows of the block may agree with which earlier one of it: as they are, and mirrored."""
+        known = self._known[block]
+        if not known.any():
+            return []
+        both = np.tril(known[:, None] & known, -1)
+        return [
+            both & (np.stack([distance(words[i], self._words[0][block]) for i in block]) <= _LIMIT_BITS)
+            for words in self._words
+        ]
+
+    def _agreeing(self, i: int, inside: Sequence[Places], found: dict[int, Near]) -> list[Near]:
+        """The earlier row that agrees best with one, if there is any: of its block, or already found."""
+        kept = {i: found[i]} if i in found else {}
+        for mirror, others in enumerate(inside):
+            if len(others):
+                self._take_agreeing(np.stack([np.full(len(others), i), others], axis=1), bool(mirror), kept)
+        return list(kept.values())
+
+    def _take_agreeing(self, pairs: Places, mirror: bool, kept: dict[int, Near]) -> None:
+        """Keep the best of these pairs (row, earlier row) for each row."""
+        first, second = self._traits[mirror], self._traits[False]
+        pairs = pairs[recoloured(first.chroma[pairs[:, 0]], second.chroma[pairs[:, 1]]) <= _RECOLOURED]
+        pairs = pairs[may_agree(first.codes[pairs[:, 0]], second.codes[pairs[:, 1]])]
+        found = agree(first.codes[pairs[:, 0]], second.codes[pairs[:, 1]])
+        for k in np.flatnonzero(found.share >= self._agreement).tolist():
+            row, other = pairs[k].tolist()
+            down, right = float(found.down[k]), float(found.right[k])
+            one = Near(other, None, float(found.share[k]), mirror, down, right)
+            kept[row] = min(kept.get(row, one), one, key=_order)
+
+
+_NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
+
+
+def _order(one: Near) -> tuple[int, float, bool, int]:
+    """Near hashes first, then the better agreement, rounded so that a picture is not its own mirror image by chance."""
+    if one.bits is not None:
+        return (0, float(one.bits), False, one.place)
+    return (1, -round(one.agreement or 0.0, 2), one.mirrored, one.place)
+
+
+def _best_bits(hits: Places) -> dict[int, Near]:
+    """By row, from rows of (row, other, bits): the nearest, then the earliest."""
+    ordered = hits[np.lexsort((hits[:, 1], hits[:, 2], hits[:, 0]))]
+    rows, at = np.unique(ordered[:, 0], return_index=True)
+    return {int(i): Near(int(ordered[k, 1]), bits=int(ordered[k, 2])) for i, k in zip(rows, at, strict=True)}

@@ -1,0 +1,105 @@
+"""Findings of repeated pictures, from fingerprints of now and of before."""
+
+import numpy as np
+import PIL.Image
+import torch
+
+from qcgen.core.types import Severity
+from qcgen.qc.duplicates import DUPLICATES, find_duplicates, tell_old
+from qcgen.qc.fingerprint import fingerprints, has_traits, read_hashes, read_traits, recoloured
+from qcgen.qc.phases import phase_codes
+from qcgen.qc.phash import luma_64, phash
+from tests.qc.copies import garments, mirrored, moved, scenes
+
+
+def test_a_fingerprint_begins_with_the_hash_and_gives_its_phases_back() -> None:
+    images = torch.cat([scenes(3), garments(3)])
+    prints = fingerprints(images)
+    assert [print_[:64] for print_ in prints] == phash(images)
+    assert (read_traits(prints).codes == phase_codes(luma_64(images))).all()
+    assert read_hashes(prints).tobytes().hex() == "".join(phash(images))
+    assert all(len(print_) == 292 and has_traits(print_) for print_ in prints)
+
+
+def test_what_another_version_wrote_has_no_phases() -> None:
+    (print_,) = fingerprints(scenes(1))
+    assert not has_traits(print_[:64])
+    assert not has_traits(print_[:64] + "p2" + print_[66:])
+    assert not has_traits(print_[:-1])
+
+
+def test_exact_copies_reject_and_near_ones_ask_for_a_person() -> None:
+    zero, one_off, far = "0" * 64, "0" * 63 + "1", "f" * 64
+    found = find_duplicates(
+        [("a", "s1", zero), ("b", "s2", one_off), ("c", "s1", zero), ("d", "s3", far), ("e", "s2", one_off)]
+    )
+    assert set(found) == {"b", "c", "e"}
+    assert (found["c"].kind, found["c"].severity) == ("exact_duplicate", Severity.BLOCK)
+    assert found["c"].evidence == {"neighbour": "a"}
+    assert (found["b"].kind, found["b"].severity, found["b"].value) == ("near_duplicate", Severity.WARN, 1.0)
+    assert found["b"].evidence == {"neighbour": "a"}
+    assert found["e"].evidence == {"neighbour": "b"}
+
+
+def test_shifted_and_mirrored_copies_say_so() -> None:
+    image = garments(1)
+    copies = [image, moved(image, down=-4, right=4), mirrored(image), mirrored(moved(image, down=-4, right=4))]
+    prints = fingerprints(torch.cat(copies))
+    found = find_duplicates([(name, name, print_) for name, print_ in zip("abcd", prints, strict=True)])
+    assert {name: one.evidence["relation"] for name, one in found.items()} == {
+        "b": "shifted",
+        "c": "mirrored",
+        "d": "mirrored, shifted",
+    }
+    assert all((one.severity, one.evidence["neighbour"]) == (Severity.WARN, "a") for one in found.values())
+    assert found["b"].message.startswith(
+        "near_duplicate: shifted by 3.1% right and 3.1% up, it is the same picture as image a; the phases agree to 0."
+    )
+    assert "it is the mirror image of image a" in found["d"].message
+    assert found["c"].message == ("near_duplicate: the mirror image of image a; the phases agree to 1.00 (limit 0.85).")
+    assert found["c"].value == 1.0
+
+
+def test_old_fingerprints_are_compared_by_their_hash_and_it_is_told() -> None:
+    images = torch.cat([scenes(1), moved(scenes(1), down=3, right=3), (0.98 * scenes(1).float()).to(torch.uint8)])
+    new = [(name, name, print_) for name, print_ in zip("abc", fingerprints(images), strict=True)]
+    old = [(name, digest, print_[:64]) for name, digest, print_ in new]
+    assert {name: one.evidence.get("relation") for name, one in find_duplicates(new).items()} == {
+        "b": "shifted",
+        "c": None,
+    }
+    assert set(find_duplicates(old)) == set(find_duplicates([*old[:1], *new[1:]])) == {"c"}
+    assert tell_old(new) == ()
+    (told,) = tell_old([*old[:2], new[2]])
+    assert (told.kind, told.severity, told.value) == (DUPLICATES, Severity.INFO, 2.0)
+    assert "2 of 3 pictures" in told.message
+    assert "Cure" in told.message
+
+
+def test_without_an_agreement_moved_and_mirrored_copies_are_no_concern() -> None:
+    image = garments(1)
+    images = torch.cat([image, mirrored(image), image])
+    prints = [(name, name, print_) for name, print_ in zip("abc", fingerprints(images), strict=True)]
+    assert set(find_duplicates(prints, agreement=None)) == {"c"}
+    old = [(name, digest, print_[:64]) for name, digest, print_ in prints]
+    assert tell_old(old, agreement=None) == ()
+
+
+def test_the_colour_is_the_pictures_mean() -> None:
+    images = torch.cat([scenes(2), garments(2)])
+    pictures = [PIL.Image.fromarray(one.permute(1, 2, 0).numpy()).convert("YCbCr") for one in images]
+    expected = [np.asarray(one, dtype=float).mean((0, 1))[1:] - 128 for one in pictures]
+    # Pillow rounds each pixel to a code first.
+    np.testing.assert_allclose(read_traits(fingerprints(images)).chroma, expected, atol=0.6)
+
+
+def test_brightness_is_no_other_colour() -> None:
+    red, blue = np.array([[-10.0, 30.0]]), np.array([[30.0, -10.0]])
+    assert recoloured(red, 1.2 * red)[0] <= 0
+    assert recoloured(red, blue)[0] == recoloured(blue, red)[0] > 40
+    assert recoloured(0 * red, 0 * red)[0] == 0
+
+
+def test_no_images_have_no_duplicates() -> None:
+    assert find_duplicates([]) == {}
+    assert tell_old([]) == ()
