@@ -32,6 +32,7 @@ _STEP = 32
 _LINE_PX, _LINE_WIDE, _LINE_WIDEST = 48, 320, 960
 _LIKELY, _SURE = 0.3, 0.5
 _MOST_LINES = 6
+_WORD = 4
 _STEEP = 0.35
 """Cosine of 70 degrees."""
 _THIN = 3
@@ -61,9 +62,9 @@ class Line:
     box: tuple[float, float, float, float]
 
     @property
-    def letters(self) -> float:
-        """How many letters there are, each counted as far as it is sure."""
-        return sum(self.sure)
+    def certainty(self) -> float:
+        """Mean probability of its letters, for fewer than four in proportion: any texture may look like a letter."""
+        return sum(self.sure) / max(_WORD, len(self.sure))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +89,13 @@ class TextReader:
         self._letters = ("", *letters, " ")
 
     def read(self, image: UInt8[Tensor, "3 h w"]) -> tuple[Line, ...]:
-        """The six largest lines of a picture, those with most letters first."""
+        """The six largest lines of a picture, the most certain first."""
         codes = image.detach().cpu().float().flip(0)[None] / 127.5 - 1
         chance = self._find(codes)
         height, width = image.shape[1:]
         regions = _regions(chance, width / chance.shape[1], height / chance.shape[0])
         lines = [self._better(codes, region) for region in regions]
-        return tuple(sorted((one for one in lines if one.sure), key=lambda one: (-one.letters, one.text, one.box)))
+        return tuple(sorted((one for one in lines if one.sure), key=lambda one: (-one.certainty, one.text, one.box)))
 
     def _find(self, codes: Float[Tensor, "1 3 h w"]) -> _Array:
         sides = codes.shape[2:]
@@ -106,7 +107,7 @@ class TextReader:
     def _better(self, codes: Float[Tensor, "1 3 h w"], region: _Region) -> Line:
         """A line that goes up or down may begin at either end."""
         ways = [region] if region.along[0] > _STEEP else [region, region.turned()]
-        return max((self._line(codes, way) for way in ways), key=lambda line: line.letters)
+        return max((self._line(codes, way) for way in ways), key=lambda line: line.certainty)
 
     def _line(self, codes: Float[Tensor, "1 3 h w"], region: _Region) -> Line:
         strip = _cut(codes, region)
@@ -144,7 +145,8 @@ def _open(path: Path) -> "InferenceSession":
     from onnxruntime import InferenceSession, SessionOptions
 
     options = SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    # More gain little on pictures this small, and between two calls they keep the cores busy that others wait for.
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
         return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

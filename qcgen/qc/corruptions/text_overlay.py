@@ -12,10 +12,10 @@ from qcgen.qc.region import set_in
 
 
 class TextOverlay:
-    """Eight drawn letters in black or white, whichever stands out."""
+    """Eight drawn capitals in black or white, whichever stands out; they are two thirds as high as their type."""
 
     name: ClassVar[str] = "text_overlay"
-    unit: ClassVar[str] = "height of the letters, share"
+    unit: ClassVar[str] = "height of the type, share"
     parameters: ClassVar[tuple[float, float, float, float, float]] = (0.03, 0.04, 0.06, 0.09, 0.13)
     local: ClassVar[bool] = True
 

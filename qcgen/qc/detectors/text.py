@@ -15,25 +15,25 @@ from qcgen.qc.scores import short_side, unscored, with_reasons
 
 _SMALLEST = 64
 _SHOWN = 3
-_LONG = 8.0
+_ONE_LETTER = 0.25
 _FIELD = "lettering"
 
 
 class Text:
-    """Letters in the line that has most of them, each counted by how sure the reader is of it.
+    """How certainly the clearest line was read: mean probability of its letters, for fewer than four in proportion.
 
-    Where the items table has a field `lettering`, the line nearest to it counts by the letters that are wrong, too many
-    or missing (edit distance, without regard to case and spaces). The reader sees real print too: brands, labels,
-    slogans. It reads up to six lines at any angle but upside down, with letters of about 3 % of the short side or more,
-    and misses what is faint: a watermark of 25 % opacity more often than not. The evidence has text, mean probability
-    and box (left, top, right, bottom in pixels) of the longest three. Needs the extra `ocr`; `not_installed` without
-    it. Costs more than all pixel detectors together, the same for any size.
+    Where the items table has a field `lettering`, the line nearest to it counts by its character error rate instead
+    (wrong, missing and added letters over those asked for, at most 1; without regard to case and spaces). The reader
+    sees real print too: brands, labels, slogans. It reads up to six lines at any angle but upside down, with capitals
+    of about 3 % of the short side or more, and misses what is faint: a watermark of 25 % opacity more often than not.
+    The evidence has text, certainty and box (left, top, right, bottom in pixels) of the clearest three. Needs the
+    extra `ocr`; `not_installed` without it. Costs more than all pixel detectors together, the same for any size.
     """
 
     name: ClassVar[str] = "text"
     version: ClassVar[int] = 2
-    unit: ClassVar[str] = "letters"
-    range: ClassVar[tuple[float, float]] = (0.0, 1000.0)
+    unit: ClassVar[str] = "probability"
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     higher_is_better: ClassVar[bool] = False
     whole_batch: ClassVar[bool] = True
     learned: ClassVar[bool] = True
@@ -55,31 +55,31 @@ class Text:
         reader, image = find_reader(), batch.images[index]
         lines = reader.read(image) if reader else ()
         return Evidence(
-            "Marked: lines by how many letters were read in them. Framed: the longest, as they were read.",
-            heat=heat(_plane(lines, *image.shape[1:]), 0.0, _LONG, "letters"),
+            "Marked: lines, by how certainly they were read. Framed: the clearest, as they were read.",
+            heat=heat(_plane(lines, *image.shape[1:]), _ONE_LETTER, 1.0, "probability"),
             boxes=tuple(Box(*line.box, line.text[:100]) for line in lines[:_SHOWN]),
         )
 
 
 def _plane(lines: Sequence[Line], height: int, width: int) -> Float[Tensor, "h w"]:
-    """Each line's letters in its box."""
+    """Each line's certainty in its box."""
     plane = torch.zeros(height, width)
     for line in reversed(lines):
         left, top, right, bottom = line.box
-        plane[int(top * height) : round(bottom * height), int(left * width) : round(right * width)] = line.letters
+        plane[int(top * height) : round(bottom * height), int(left * width) : round(right * width)] = line.certainty
     return plane
 
 
 def _unasked(lines: Sequence[Line], asked: str) -> float:
-    """Letters of the longest line; the line nearest to what was asked for counts by its errors alone."""
+    """Certainty of the clearest line; the line nearest to what was asked for counts by its errors alone."""
     wanted = _plain(asked)
-    letters = [line.letters for line in lines]
+    found = [line.certainty for line in lines]
     if not wanted or not lines:
-        return max(letters, default=float(len(wanted)))
+        return max(found, default=1.0 if wanted else 0.0)
     errors = [_distance(_plain(line.text), wanted) for line in lines]
     nearest = min(range(len(lines)), key=errors.__getitem__)
-    letters[nearest] = float(errors[nearest])
-    return max(letters)
+    found[nearest] = min(1.0, errors[nearest] / len(wanted))
+    return max(found)
 
 
 def _plain(text: str) -> str:
@@ -100,6 +100,6 @@ def _evidence(lines: Sequence[Line], height: int, width: int) -> dict[str, str]:
     facts: dict[str, str] = {}
     for place, line in enumerate(lines[:_SHOWN], start=1):
         left, top, right, bottom = line.box
-        facts |= {f"text_{place}": line.text[:100], f"sure_{place}": f"{line.letters / len(line.sure):.2f}"}
+        facts |= {f"text_{place}": line.text[:100], f"sure_{place}": f"{line.certainty:.2f}"}
         facts[f"box_{place}"] = f"{left * width:.0f} {top * height:.0f} {right * width:.0f} {bottom * height:.0f}"
     return facts
