@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
@@ -38,6 +39,8 @@ _STEEP = 0.35
 _THIN = 3
 _UNCLIP = 1.6
 """Both networks were trained so: regions are shrunk, and grow back by this share of area over perimeter."""
+
+_loading = Lock()
 
 _Array = npt.NDArray[np.float32]
 
@@ -121,13 +124,18 @@ class TextReader:
         return Line("".join(read).strip(), tuple(sure), _upright(region, codes.shape[3], codes.shape[2]))
 
 
-@lru_cache(maxsize=1)
 def find_reader() -> TextReader | None:
-    """One for the process, as loading takes half a second; None where the extra `ocr` is not installed.
+    """One for the process and all its threads, as loading takes half a second; None without the extra `ocr`.
 
     Raises:
         IntegrityError: a network's file is damaged or gone.
     """
+    with _loading:
+        return _load()
+
+
+@lru_cache(maxsize=1)
+def _load() -> TextReader | None:
     package = importlib.util.find_spec("rapidocr_onnxruntime")
     if package is None or not package.submodule_search_locations or importlib.util.find_spec("onnxruntime") is None:
         return None

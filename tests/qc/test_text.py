@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,16 @@ def test_a_turned_line_is_read_as_an_upright_one(turned: int) -> None:
 @pytest.mark.parametrize("side", [128, 256, 640])
 def test_letters_of_a_twentieth_of_the_height_are_read_at_any_size(side: int) -> None:
     assert _read(_written("COPYRIGHT", size=round(0.07 * side), side=side)).values[0] > 0.8
+
+
+@needs_reader
+def test_several_threads_read_what_one_reads() -> None:
+    images = [_written(word) for word in ("ALPHA", "", "BRAVO", "CHARLIE")] * 2
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda image: _read(image), images))
+    alone = [_read(image) for image in images]
+    assert [one.evidence for one in found] == [one.evidence for one in alone]
+    assert all(torch.equal(one.values, other.values) for one, other in zip(found, alone, strict=True))
 
 
 @needs_reader

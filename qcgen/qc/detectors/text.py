@@ -31,11 +31,10 @@ class Text:
     """
 
     name: ClassVar[str] = "text"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     unit: ClassVar[str] = "probability"
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     higher_is_better: ClassVar[bool] = False
-    whole_batch: ClassVar[bool] = True
     learned: ClassVar[bool] = True
     slow: ClassVar[bool] = True
 
