@@ -30,6 +30,7 @@ ISSUES = {
     "near_duplicates": "near_duplicate",
 }
 PLANTED = 25
+_SCREEN = 160
 _BLUR, _BLANK = 0.43, -0.602
 """Just noticeable blur of photos, and the apparel profile's ceiling of blank."""
 
@@ -71,8 +72,8 @@ def plant(folder: Path) -> dict[str, list[str]]:
     return planted
 
 
-def run_ours(folder: Path) -> dict[str, object]:
-    """The detectors of these issues alone, as `qcgen score` runs them."""
+def run_ours(folder: Path, screen: int) -> dict[str, object]:
+    """The detectors of these issues alone, as `qcgen score` runs them, with its option --screen."""
     from qcgen.core.types import Score
     from qcgen.data.pictures import find_pictures
     from qcgen.pipeline.score import describe, score_files
@@ -84,7 +85,8 @@ def run_ours(folder: Path) -> dict[str, object]:
     whole = {"version": 1, "name": "bench", "alpha": 0.02, "near_duplicate_bits": 24, "calibration": None}
     policy = build_policy(Profile.model_validate({**whole, "detectors": rules}), None, sha256="")
     began, cpu = time.perf_counter(), os.times()
-    scored = score_files(describe(find_pictures([folder]), None), Inspector(policy, None), policy, tell=lambda _: None)
+    subjects = describe(find_pictures([folder]), None)
+    scored = score_files(subjects, Inspector(policy, None), policy, tell=lambda _: None, least_side=screen)
     seconds, after = time.perf_counter() - began, os.times()
     limits = {"blur": _BLUR, "blank": _BLANK}
     flags: dict[str, list[str]] = {name: [] for name in ISSUES}
@@ -129,7 +131,8 @@ def _compare(
     return found
 
 
-def _machine() -> dict[str, object]:
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
     import torch
 
     names = [
@@ -158,19 +161,35 @@ def main() -> None:
         folder = Path(place)
         planted = plant(folder)
         n = len(list(folder.iterdir()))
-        ours, theirs = run_ours(folder), run_theirs(given.python, folder)
-        rates = {name: _rates(one, n) for name, one in (("qcgen", ours), ("cleanvision", theirs))}
+        ours, quick, theirs = run_ours(folder, 0), run_ours(folder, _SCREEN), run_theirs(given.python, folder)
+        runs = {"qcgen": ours, "qcgen_screen": quick, "cleanvision": theirs}
+        rates = {name: _rates(one, n) for name, one in runs.items()}
         result = {
             "pictures": n,
-            "machine": _machine(),
+            "machine": machine(),
             "cleanvision": theirs["version"],
             "speed": rates,
-            "ratio": round(rates["qcgen"]["pictures_per_second"] / rates["cleanvision"]["pictures_per_second"], 2),
-            "ratio_of_processor_time": round(rates["cleanvision"]["cpu_ms"] / rates["qcgen"]["cpu_ms"], 2),
+            "screen_px": _SCREEN,
+            **_ratios(rates, "qcgen", "ratio"),
+            **_ratios(rates, "qcgen_screen", "screen_ratio"),
+            "screen_flags": _compare(quick["flags"], theirs["flags"], planted, n),  # type: ignore[arg-type]
+            "screen_same_as_whole": _agreement(quick["flags"], ours["flags"], n),  # type: ignore[arg-type]
             "flags": _compare(ours["flags"], theirs["flags"], planted, n),  # type: ignore[arg-type]
         }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
+
+
+def _agreement(quick: Mapping[str, Sequence[str]], whole: Mapping[str, Sequence[str]], n: int) -> dict[str, float]:
+    return {issue: round(1 - len(set(quick[issue]) ^ set(whole[issue])) / n, 4) for issue in ISSUES}
+
+
+def _ratios(rates: Mapping[str, Mapping[str, float]], ours: str, name: str) -> dict[str, float]:
+    own, other = rates[ours], rates["cleanvision"]
+    return {
+        name: round(own["pictures_per_second"] / other["pictures_per_second"], 2),
+        f"{name}_of_processor_time": round(other["cpu_ms"] / own["cpu_ms"], 2),
+    }
 
 
 def _rates(one: Mapping[str, object], n: int) -> dict[str, float]:

@@ -63,12 +63,19 @@ def complete_evidence(store: Store, run: RunInfo, policy: "Policy | None" = None
 
 
 def explain_scored(
-    scored: Sequence["Scored"], folder: Path, policy: "Policy", inspector: Callable[[], "Inspector"], *, pixels: int
+    scored: Sequence["Scored"],
+    folder: Path,
+    policy: "Policy",
+    inspector: Callable[[], "Inspector"],
+    *,
+    pixels: int,
+    screen: int = 0,
 ) -> dict[Path, Record]:
     """Evidence of the doubtful files into the folder of their report, and the records by path; each has its picture.
 
     Args:
         pixels: the most that a picture may have.
+        screen: the short side to which they were shrunk, or 0.
     """
     doubtful = [_doubtful(one) for one in scored if one.verdict.outcome in (Outcome.REVIEW, Outcome.REJECT)][
         :MOST_SHOWN
@@ -79,7 +86,7 @@ def explain_scored(
     from qcgen.data.decoder import Decoded, Decoder, Limits
     from qcgen.pipeline.evidence import explain_files, shrunk
 
-    with Decoder(Limits(pixels=pixels), policy.background) as decoder:
+    with Decoder(Limits(pixels=pixels), policy.background, least_side=screen) as decoder:
 
         def read(path: Path) -> "Tensor":
             found = next(decoder.read([path]))

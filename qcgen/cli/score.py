@@ -37,6 +37,15 @@ def score(
     max_megapixels: Annotated[
         float, typer.Option("--max-megapixels", min=0.01, max=1000, help="Larger pictures are not scored.")
     ] = MEGAPIXELS,
+    screen: Annotated[
+        int,
+        typer.Option(
+            "--screen",
+            metavar="PX",
+            min=0,
+            help="A quick look: shrink larger pictures by 2, 4 or 8 to no less than this short side. 0: as they are.",
+        ),
+    ] = 0,
     device: DeviceOption = Device.AUTO,
     allow_stale: AllowStale = False,
     json: Json = False,
@@ -49,7 +58,9 @@ def score(
     from qcgen.core.types import Outcome
 
     policy = open_policy(profile, allow_stale=allow_stale)
-    scored = score_paths(paths, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels)
+    scored = score_paths(
+        paths, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels, screen=screen
+    )
     counts = {outcome.value: sum(one.verdict.outcome is outcome for one in scored) for outcome in Outcome}
     bad = [one for one in scored if one.verdict.outcome is not Outcome.ACCEPT]
     rows = [(file_name(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]
@@ -58,7 +69,9 @@ def score(
     lines.append(f"{len(scored)} files: {told}")
     written = None
     if out is not None:
-        shown = _explain(scored, out, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels)
+        shown = _explain(
+            scored, out, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels, screen=screen
+        )
         written = _write(scored, out, policy, shown)
     lines += [] if written is None else [str(written)]
     result = {"counts": counts, "report": written, "pictures": [_facts(one) for one in scored]}
@@ -75,6 +88,7 @@ def score_paths(
     clip: str,
     device: Device,
     megapixels: float = MEGAPIXELS,
+    screen: int = 0,
 ) -> list["Scored"]:
     """Find, describe and score the pictures, with a row for each file that cannot be read.
 
@@ -106,6 +120,7 @@ def score_paths(
             policy,
             tell=lambda done: show(done, len(subjects)),
             limits=Limits(pixels=round(1e6 * megapixels)),
+            least_side=screen,
         )
     return [*scored, *refused]
 
@@ -119,6 +134,7 @@ def _explain(
     clip: str,
     device: Device,
     megapixels: float,
+    screen: int,
 ) -> dict[Path, "Record"]:
     """What shows why the doubtful files are doubtful, in the report's folder."""
     from qcgen.cli.evidence import explain_scored
@@ -133,7 +149,7 @@ def _explain(
             policy, encoder, {name: tuple(dict.fromkeys(cells)) for name, cells in (columns or {}).items()}
         )
 
-    return explain_scored(scored, folder, policy, inspector, pixels=round(1e6 * megapixels))
+    return explain_scored(scored, folder, policy, inspector, pixels=round(1e6 * megapixels), screen=screen)
 
 
 def _write(scored: list["Scored"], folder: Path, policy: "Policy", shown: dict[Path, "Record"]) -> Path:

@@ -44,12 +44,14 @@ class RefusedError(Exception):
 
 
 def decode(
-    content: bytes, *, most_pixels: int, most_frames: int, background: tuple[int, int, int]
+    content: bytes, *, most_pixels: int, most_frames: int, background: tuple[int, int, int], least_side: int = 0
 ) -> tuple[int, int, bytes, dict[str, str]]:
     """Width, height, the codes of red, of green and of blue row by row, and what was done to get them.
 
     The header is read first: nothing is decoded that is too large. Alpha is laid on the background, 16 bits a channel
-    become 8 by their upper half, the camera's rotation is applied, and of several frames the first is taken.
+    become 8 by their upper half, the camera's rotation is applied, and of several frames the first is taken. With a
+    `least_side` pictures are shrunk to 1/2, 1/4 or 1/8 as long as their short side stays as long; of a JPEG the fine
+    detail is then not even computed.
 
     Raises:
         RefusedError: the picture cannot or must not be decoded.
@@ -57,8 +59,15 @@ def decode(
     try:
         with PIL.Image.open(io.BytesIO(content), formats=FORMATS) as picture:
             notes = _check(picture, most_pixels, most_frames)
+            factor = _factor(picture, least_side)
+            narrow = picture.width // factor
+            if factor > 1:
+                notes["scaled"] = f"judged at 1/{factor} of its size"
+                picture.draft(None, (narrow, picture.height // factor))
             picture.load()
+            scaled = picture.width < narrow * factor
             codes = _to_rgb(_upright(picture, notes), background, notes)
+            codes = codes if factor == 1 or scaled else codes.reduce(factor)
             return *codes.size, b"".join(band.tobytes() for band in codes.split()), notes
     except PIL.UnidentifiedImageError:
         if content.startswith((b"\x89PNG", b"\xff\xd8", b"RIFF")):
@@ -83,6 +92,11 @@ def _check(picture: PIL.Image.Image, most_pixels: int, most_frames: int) -> dict
     if frames > most_frames:
         raise RefusedError("too_many_frames", f"it has {frames} frames, the limit is {most_frames}")
     return {} if frames == 1 else {"first_frame": f"of {frames} frames the first is judged"}
+
+
+def _factor(picture: PIL.Image.Image, least_side: int) -> int:
+    short = min(picture.size)
+    return next((factor for factor in (8, 4, 2) if least_side and short // factor >= least_side), 1)
 
 
 def _upright(picture: PIL.Image.Image, notes: dict[str, str]) -> PIL.Image.Image:
@@ -135,6 +149,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 most_pixels=int(cast(int, wanted["most_pixels"])),
                 most_frames=int(cast(int, wanted["most_frames"])),
                 background=cast(tuple[int, int, int], tuple(cast(list[int], wanted["background"]))),
+                least_side=int(cast(int, wanted["least_side"])),
             )
             found: dict[str, object] = {"width": width, "height": height, "notes": notes}
         except RefusedError as error:

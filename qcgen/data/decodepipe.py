@@ -1,5 +1,6 @@
 """The confined decoding process and the pipes to it: several requests ahead, answers in order."""
 
+import fcntl
 import json
 import os
 import select
@@ -8,12 +9,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import cast
 
 from qcgen.data import decode
 from qcgen.data.decode import HEAD
 
-_CHUNK = 1 << 18
+_PIPE = _CHUNK = 1 << 20
 
 Answer = tuple[Mapping[str, object], bytearray]
 """What the process says of a picture, and its codes, plane by plane."""
@@ -43,6 +45,10 @@ class DecodePipe:
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._to, False)
+        for end in (self._to, self._from):
+            # Each time a pipe is full costs a switch to the other process; more than the system allows is no matter.
+            with suppress(OSError):
+                fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE)
         self._seconds = seconds
         self._ends_at = 0.0
         self._broken: EOFError | OSError | None = None
@@ -108,19 +114,20 @@ class DecodePipe:
 
     def _take(self) -> None:
         """One read, of the sizes or of what follows them."""
-        view = memoryview(self._part)[self._filled : self._filled + _CHUNK]
-        count = os.readv(self._from, [view])
+        with memoryview(self._part) as whole, whole[self._filled : self._filled + _CHUNK] as view:
+            count = os.readv(self._from, [view])
         if not count:
             raise EOFError
         self._filled += count
         if self._filled < len(self._part):
             return
-        whole, self._filled = self._part, 0
+        answer, self._filled = self._part, 0
         if self._about < 0:
-            self._about, codes = HEAD.unpack(whole)
+            self._about, codes = HEAD.unpack(answer)
             self._part = bytearray(self._about + codes)
         else:
-            told = json.loads(bytes(memoryview(whole)[: self._about]))
-            self._whole.append((cast(Mapping[str, object], told), whole[self._about :]))
+            told = json.loads(answer[: self._about])
+            del answer[: self._about]  # moves no byte: a bytearray can begin later
+            self._whole.append((cast(Mapping[str, object], told), answer))
             self._about, self._part = -1, bytearray(HEAD.size)
             self._ends_at = time.monotonic() + self._seconds

@@ -65,12 +65,24 @@ class Decoder:
 
     Args:
         background: RGB codes that shine through where a picture is transparent.
+        least_side: larger pictures are shrunk by a power of two to no less than this short side, px; 0: none is.
     """
 
-    def __init__(self, limits: Limits | None = None, background: tuple[int, int, int] = (255, 255, 255)) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        background: tuple[int, int, int] = (255, 255, 255),
+        *,
+        least_side: int = 0,
+    ) -> None:
         self.limits = limits or Limits()
         self._wanted = json.dumps(
-            {"most_pixels": self.limits.pixels, "most_frames": self.limits.frames, "background": list(background)}
+            {
+                "most_pixels": self.limits.pixels,
+                "most_frames": self.limits.frames,
+                "background": list(background),
+                "least_side": least_side,
+            }
         ).encode()
         self._pipe: DecodePipe | None = None
 

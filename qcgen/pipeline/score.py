@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Measure, Outcome, Severity, Verdict
@@ -19,7 +17,9 @@ from qcgen.qc.fingerprint import fingerprints
 from qcgen.qc.groups import SIZE, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
+from qcgen.qc.parts import over_cores
 from qcgen.qc.policy import Policy
+from qcgen.qc.protocol import Batch
 from qcgen.qc.stale import STALE
 
 UNREADABLE = "unreadable"
@@ -86,6 +86,7 @@ def score_files(
     *,
     tell: Callable[[int], None],
     limits: Limits | None = None,
+    least_side: int = 0,
 ) -> list[Scored]:
     """Measure and judge files in the order given, duplicates among them included.
 
@@ -94,9 +95,11 @@ def score_files(
     Args:
         tell: called with the number of files done.
         limits: what one file may cost.
+        least_side: a quick look: larger pictures are shrunk by a power of two to no less than this short side, px, and
+            exact duplicates are files of the same bytes.
     """
     scored: list[Scored] = []
-    with Decoder(limits, policy.background) as decoder:
+    with Decoder(limits, policy.background, least_side=least_side) as decoder:
         for group in _ahead(_groups(subjects, decoder)):
             scored += _score_group(group, inspector, policy)
             tell(len(scored))
@@ -146,24 +149,39 @@ def _score_group(group: _Group, inspector: Inspector, policy: Policy) -> list[Sc
             done[subject.path] = refuse(subject, found, policy)
         else:
             by_size.setdefault(tuple(found.image.shape), []).append((subject, found))
-    for alike in by_size.values():
-        images = torch.stack([found.image for _, found in alike])
-        measured = inspector.measure(images, [one.prompt for one, _ in alike], [one.fields for one, _ in alike])
-        for (subject, found), measures, digits in zip(alike, measured, fingerprints(images), strict=True):
-            done[subject.path] = _judge(subject, found, measures, digits, policy)
+    groups = list(by_size.values())
+    batches = over_cores(lambda alike: _batch(alike, inspector), groups)
+    hashes = [digits for found in over_cores(lambda batch: fingerprints(batch.images), batches) for digits in found]
+    pixels = over_cores(_pixels, [found for alike in groups for _, found in alike])
+    measured = [measures for one in inspector.measure_all(batches) for measures in one]
+    pictures = [each for alike in groups for each in alike]
+    for (subject, found), measures, *digests in zip(pictures, measured, pixels, hashes, strict=True):
+        done[subject.path] = _judge(subject, found, measures, *digests, policy=policy)
     return [done[subject.path] for subject, _ in group]
 
 
-def _judge(subject: Subject, found: Decoded, measures: tuple[Measure, ...], digits: str, policy: Policy) -> Scored:
+def _batch(alike: Sequence[tuple[Subject, Decoded]], inspector: Inspector) -> Batch:
+    images = torch.stack([found.image for _, found in alike])
+    return inspector.batch(images, [one.prompt for one, _ in alike], [one.fields for one, _ in alike])
+
+
+def _judge(
+    subject: Subject, found: Decoded, measures: tuple[Measure, ...], pixels: str, digits: str, *, policy: Policy
+) -> Scored:
     codes = found.image
     fields = with_size(subject.fields, codes.shape[2], codes.shape[1])
     notes = tuple(Finding(code, Severity.INFO, f"{code}: {note}.") for code, note in found.notes.items())
     verdict = judge(measures, policy.fit(size=fields[SIZE]), extra=notes, fields=fields)
-    return Scored(subject, measures, verdict, found.sha256, _digest(codes), digits, fields)
+    return Scored(subject, measures, verdict, found.sha256, pixels, digits, fields)
 
 
-def _digest(codes: UInt8[Tensor, "3 h w"]) -> str:
-    return hashlib.sha256(f"{tuple(codes.shape)}".encode() + codes.numpy().tobytes()).hexdigest()
+def _pixels(found: Decoded) -> str:
+    """What tells exact duplicates. Other pixels can shrink to the same: then it is the file's bytes."""
+    if "scaled" in found.notes:
+        return found.sha256
+    digest = hashlib.sha256(f"{tuple(found.image.shape)}".encode())
+    digest.update(found.image.numpy().data)
+    return digest.hexdigest()
 
 
 def _with_duplicates(scored: Sequence[Scored], policy: Policy) -> list[Scored]:

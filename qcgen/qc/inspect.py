@@ -12,7 +12,7 @@ from qcgen.qc.embeddings import Embeddings, read_embeddings
 from qcgen.qc.guard import score_guarded
 from qcgen.qc.parts import joined, over_cores, parts_of
 from qcgen.qc.policy import Policy
-from qcgen.qc.protocol import Batch, Scores, TileLines
+from qcgen.qc.protocol import Batch, Detector, Scores, TileLines
 from qcgen.qc.registry import detector_plugins, find_detectors
 
 _TEXTS_KEPT = 4096
@@ -55,11 +55,15 @@ class Inspector:
     ) -> tuple[list[tuple[Measure, ...]], Float[Tensor, "b d"] | None]:
         """Measures, and the embeddings behind them where there is an encoder."""
         batch = self.batch(images, prompts, fields)
+        return self.measure_all([batch])[0], batch.clip
+
+    def measure_all(self, batches: Sequence[Batch]) -> list[list[tuple[Measure, ...]]]:
+        """Measures of batches of several sizes: small ones share the cores, which one alone would leave idle."""
         with torch.inference_mode():
-            embeddings = batch.clip
-            scores = self._scores(batch)
-            columns = [_measures(one.name, one.version, scores[one.name]) for one in self._detectors]
-        return list(zip(*columns, strict=True)), embeddings
+            # The encoder first: it uses all cores itself.
+            for batch in batches:
+                batch.clip  # noqa: B018
+            return [self._rows(scores) for scores in self._scores(batches)]
 
     def batch(
         self, images: UInt8[Tensor, "b 3 h w"], prompts: Sequence[str], fields: Sequence[Mapping[str, str]]
@@ -78,17 +82,30 @@ class Inspector:
             () if self._accepted is None else self._accepted.ids,
         )
 
-    def _scores(self, batch: Batch) -> dict[str, Scores]:
-        """By detector. What a person plugged in is called from this thread only, with the batch as it came."""
+    def _rows(self, scores: Mapping[str, Scores]) -> list[tuple[Measure, ...]]:
+        columns = [_measures(one.name, one.version, scores[one.name]) for one in self._detectors]
+        return list(zip(*columns, strict=True))
+
+    def _scores(self, batches: Sequence[Batch]) -> list[dict[str, Scores]]:
+        """Of each batch by detector. What a person plugged in is called from this thread only, with whole batches."""
         plugins = detector_plugins()
         whole = [one for one in self._detectors if one.name in plugins or getattr(one, "whole_batch", False)]
         alone = [one for one in self._detectors if one not in whole]
-        parts = parts_of(batch)
-        found = over_cores(lambda part: [one.score(part) for one in alone], parts) if alone else []
-        scores = {one.name: joined([part[i] for part in found]) for i, one in enumerate(alone)}
-        for one in whole:
-            scores[one.name] = score_guarded(one, batch) if one.name in plugins else one.score(batch)
+        parts = [(place, part) for place, batch in enumerate(batches) for part in parts_of(batch)]
+        found = over_cores(lambda part: _score(alone, part), [part for _, part in parts])
+        scores: list[dict[str, Scores]] = []
+        for place, batch in enumerate(batches):
+            own = [each for (of, _), each in zip(parts, found, strict=True) if of == place]
+            scores.append({one.name: joined([each[i] for each in own]) for i, one in enumerate(alone)})
+            for one in whole:
+                scores[-1][one.name] = score_guarded(one, batch) if one.name in plugins else one.score(batch)
         return scores
+
+
+def _score(detectors: Sequence[Detector], part: Batch) -> list[Scores]:
+    # Of its own, so that what is derived of it ends with it.
+    own = part.part(0, len(part.images))
+    return [one.score(own) for one in detectors]
 
 
 def _read_accepted(policy: Policy, encoder: ImageTextEncoder | None) -> Embeddings | None:

@@ -16,6 +16,7 @@ from qcgen.qc.protocol import Batch, Scores
 _PART_PX = 1 << 20
 _pools: dict[int, ThreadPoolExecutor] = {}
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 
@@ -28,10 +29,10 @@ def parts_of(batch: Batch) -> list[Batch]:
     return [batch.part(start, start + count) for start in range(0, len(batch.images), count)]
 
 
-def over_cores(function: Callable[[Batch], T], parts: Sequence[Batch]) -> list[T]:
+def over_cores(function: Callable[[P], T], parts: Sequence[P]) -> list[T]:
     """`function` of each part, in their order; not to be called from two threads."""
     threads = torch.get_num_threads()
-    if len(parts) == 1 or threads == 1:
+    if len(parts) <= 1 or threads == 1:
         return [function(part) for part in parts]
     with single_threaded():
         pool = _pools.get(threads) or _pools.setdefault(threads, start_pool(threads, "checks"))
@@ -50,7 +51,7 @@ def joined(scores: Sequence[Scores]) -> Scores:
     )
 
 
-def _call(function: Callable[[Batch], T], part: Batch) -> T:
+def _call(function: Callable[[P], T], part: P) -> T:
     # The mode is a thread's own.
     with torch.inference_mode():
         return function(part)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -193,6 +194,28 @@ def test_dots_and_strips_are_judged(folder: Path, profile: str, capsys: pytest.C
     code, rows = _score(capsys, folder, profile)
     assert code == 1
     assert {one["verdict"] for one in rows.values()} <= {"accept", "reject"}
+
+
+def test_a_quick_look_judges_small_pictures_and_tells_copies_by_their_bytes(
+    folder: Path, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine = PIL.Image.fromarray(
+        np.asarray(photo(256)) ^ (np.indices((256, 256)).sum(0) % 2 * 2).astype(np.uint8)[..., None]
+    )
+    turned = PIL.Image.fromarray(np.asarray(fine)[:, :, :] ^ np.uint8(2))
+    for name, picture in (("a.png", fine), ("b.png", fine), ("c.png", turned), ("d.png", photo(64, seed=9))):
+        (folder / name).write_bytes(encoded(picture, "PNG"))
+    code, rows = _score(capsys, folder, profile, "--screen", "100", "--out", str(tmp_path / "out"))
+    assert code == 1
+    kinds = {name: sorted(reason["kind"] for reason in one["reasons"]) for name, one in rows.items()}  # type: ignore[attr-defined]
+    at = {Path(name).name: found for name, found in kinds.items()}
+    assert at["a.png"] == ["scaled"]
+    assert at["b.png"] == ["exact_duplicate", "scaled"]
+    assert at["c.png"] == ["near_duplicate", "scaled"]
+    assert at["d.png"] == []
+    scores = [one["measures"][0]["value"] for one in rows.values()]  # type: ignore[index]
+    whole = [one["measures"][0]["value"] for one in _score(capsys, folder, profile)[1].values()]  # type: ignore[index]
+    assert [a == b for a, b in zip(scores, whole, strict=True)] == [False, False, False, True]
 
 
 def test_the_limit_of_pixels_can_be_set(folder: Path, profile: str, capsys: pytest.CaptureFixture[str]) -> None:
