@@ -11,7 +11,6 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.measure import blur_effect
 from torch.nn import functional as F
 
-from qcgen.qc.colour import to_lab
 from qcgen.qc.detectors.anomaly import Anomaly
 from qcgen.qc.detectors.background import Background
 from qcgen.qc.detectors.banding import Banding
@@ -62,10 +61,11 @@ def _product(
     return image
 
 
-def test_saturation_is_the_products_chroma() -> None:
-    red = to_lab(torch.tensor([200, 25, 35], dtype=torch.float64) / 255)
-    (value,) = _values(Saturation(), _product(32, 32, 64, 64))
-    assert value == pytest.approx(float(torch.hypot(red[1], red[2])), abs=1e-3)
+def test_saturation_is_the_share_of_the_product_at_the_edge_of_the_screens_colours() -> None:
+    strong, pushed, half = _product(32, 32, 64, 64), _product(32, 32, 64, 64, (255, 0, 10)), _product(32, 32, 64, 64)
+    half[:, 32:96, 32:64] = torch.tensor([190.0, 0.0, 40.0])[:, None, None]
+    black, burnt = _product(32, 32, 64, 64, (10, 0, 0)), _product(32, 32, 64, 64, (255, 255, 240))
+    assert _values(Saturation(), strong, pushed, half, black, burnt) == pytest.approx([0, 1, 0.5, 0, 0])
     assert Saturation().score(_batch(_flat())).reasons == ("no_foreground",)
 
 
