@@ -20,6 +20,8 @@ DEVICES_APART, SAME_VERDICT = 1e-4, 0.999
 
 COPIES_RECALL, FALSE_PAIRS = 0.98, 0.001
 """Near duplicates: share of copies found whatever was done to them, and share of pairs of others that are taken."""
+COPIES_BEYOND = ("shift and JPEG q30", "mirror, brighter, rescale")
+"""Shown in the table, no part of the target."""
 
 State = Literal["pass", "miss", "unmeasured"]
 

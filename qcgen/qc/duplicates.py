@@ -82,7 +82,7 @@ def _near(neighbour: str, found: Near, limit: float) -> Finding:
     return Finding(
         kind="near_duplicate",
         severity=Severity.WARN,
-        message=f"near_duplicate: {_told(found)} image {neighbour}; the phases agree to {found.agreement:.2f} "
+        message=f"near_duplicate: {_told(neighbour, found)}; the phases agree to {found.agreement:.2f} "
         f"(limit {limit:g}).",
         value=found.agreement,
         threshold=limit,
@@ -90,9 +90,9 @@ def _near(neighbour: str, found: Near, limit: float) -> Finding:
     )
 
 
-def _told(found: Near) -> str:
+def _told(neighbour: str, found: Near) -> str:
     across = f"{abs(found.right):.1%} {'right' if found.right > 0 else 'left'}" if found.right else ""
     along = f"{abs(found.down):.1%} {'down' if found.down > 0 else 'up'}" if found.down else ""
     moved = " and ".join(filter(None, (across, along)))
-    what = "the mirror image of" if found.mirrored else "the same picture as"
-    return f"shifted by {moved}, it is {what}" if moved else what
+    what = f"{'the mirror image of' if found.mirrored else 'the same picture as'} image {neighbour}"
+    return f"{what}, moved by about {moved}" if moved else what

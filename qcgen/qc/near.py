@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from qcgen.qc.fingerprint import Traits, recoloured
 from qcgen.qc.nearsearch import Buckets, Places, distance
-from qcgen.qc.phases import NONE, agree, invariant_words, may_agree
+from qcgen.qc.phases import BITS, NONE, agree, invariant_words, may_agree
 from qcgen.qc.phash import Hashes
 
 AGREEMENT = 0.85
@@ -20,11 +20,12 @@ _RECOLOURED = 4.0
 8 and more."""
 
 _HASH_CHUNKS = 16
-_LIMIT_BITS = 112
-"""Of the 384 bits that a shift hardly changes: a shift of 5 % of the side costs up to so many, unrelated ones differ in
-half of them."""
+_LIMIT_BITS = round(0.32 * BITS)
+"""Of the bits that a shift hardly changes: one by 3 % of the side costs up to so many, unrelated pictures half."""
 _FLIPS = 1
 _BLOCK = 1024
+_MIRROR_COSTS = 0.01
+"""Agreement that rounding alone can give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Near:
         bits: between their hashes; None where only the phases agree.
         agreement: of the phases, 1 at most; None where the hashes are near.
         mirrored: the row is its mirror image.
-        down, right: how far it was moved, of the picture's side.
+        down, right: how far it was moved, after it was mirrored, of the picture's side.
     """
 
     place: int
@@ -61,8 +62,8 @@ def find_near(
 
     Args:
         limit_bits: of 256, by which near hashes differ at most; every such pair is found.
-        traits: of each row, asked where no hash is near. A pair that agrees is found where it shares one of 24
-            chunks of 16 bits up to one bit: of pairs shifted by 3 of 256 pixels 99 % or more do.
+        traits: of each row, asked where no hash is near. A pair that agrees is found where it shares one of 48
+            chunks of 16 bits up to one bit: of pairs moved by 3 % of the side 99 % do.
         agreement: of the phases, at least.
     """
     search = _Search(packed, limit_bits, traits, agreement)
@@ -149,7 +150,7 @@ class _Search:
         found = agree(first.codes[pairs[:, 0]], second.codes[pairs[:, 1]])
         for k in np.flatnonzero(found.share >= self._agreement).tolist():
             row, other = pairs[k].tolist()
-            down, right = float(found.down[k]), float(found.right[k])
+            down, right = float(found.down[k]), float(found.right[k]) * (-1 if mirror else 1)
             one = Near(other, None, float(found.share[k]), mirror, down, right)
             kept[row] = min(kept.get(row, one), one, key=_order)
 
@@ -158,10 +159,11 @@ _NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
 
 
 def _order(one: Near) -> tuple[int, float, bool, int]:
-    """Near hashes first, then the better agreement, rounded so that a picture is not its own mirror image by chance."""
+    """Near hashes first, then the better agreement; a mirror image has to be clearly better, so that a picture which is
+    its own is not called one by chance."""
     if one.bits is not None:
         return (0, float(one.bits), False, one.place)
-    return (1, -round(one.agreement or 0.0, 2), one.mirrored, one.place)
+    return (1, _MIRROR_COSTS * one.mirrored - (one.agreement or 0.0), one.mirrored, one.place)
 
 
 def _best_bits(hits: Places) -> dict[int, Near]:

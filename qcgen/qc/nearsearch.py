@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 _CHUNK_BITS = 16
-_PAIRS_AT_ONCE = 4_000_000
+_PAIRS_AT_ONCE = 500_000
 
 Words = npt.NDArray[np.uint64]
 """Bits of each row, `n w`."""
@@ -58,7 +58,7 @@ def distance(first: Words, second: Words) -> Places:
 
 
 def _spans(queries: Places, starts: Places, stops: Places) -> Iterator[tuple[Places, Places]]:
-    """Every (query, place) with start <= place < stop, some millions at a time so that memory stays bounded."""
+    """Every (query, place) with start <= place < stop, half a million at a time so that memory stays bounded."""
     lengths = stops - starts
     edges = np.flatnonzero(np.diff(np.cumsum(lengths) // _PAIRS_AT_ONCE, prepend=0))
     for part in np.split(np.arange(len(queries)), edges):

@@ -24,7 +24,8 @@ _RADIUS = 12
 _LEVELS = 15
 NONE = 15
 """The code of a frequency that the picture does not have: it agrees with nothing."""
-_TRIPLES, _TRIPLE_RADIUS = 192, 5
+_TRIPLES, _TRIPLE_RADIUS = 384, 6
+BITS = 2 * _TRIPLES
 _COARSE_RADIUS, _COARSE_LEAST = 6, 0.5
 _AT_ONCE = 2048
 
@@ -34,7 +35,7 @@ REACH = 4 / _SIDE
 Codes = npt.NDArray[np.uint8]
 """One of 15 angles a frequency, `n 220`."""
 Words = npt.NDArray[np.uint64]
-"""Bits that neither a shift nor the brightness changes much, `n 6`."""
+"""Bits that neither a shift nor the brightness changes much, `n 12`."""
 Frequency = tuple[int, int]
 
 
@@ -73,7 +74,12 @@ def mirrored(codes: Codes) -> Codes:
 
 
 def invariant_words(codes: Codes) -> Words:
-    """384 bits a picture: in which half circle, and in which half turned by a quarter, each sum of phases lies."""
+    """768 bits a picture: in which half circle, and in which half turned by a quarter, each sum of phases lies."""
+    parts = [_invariant_bits(codes[at : at + _AT_ONCE]) for at in range(0, len(codes), _AT_ONCE)]
+    return np.concatenate([np.zeros((0, BITS // 64), np.uint64), *parts])
+
+
+def _invariant_bits(codes: Codes) -> Words:
     first, second, both = (codes[:, places].astype(np.int16) for places in _PLACES)
     total = (first + second - both) % _LEVELS
     half = (_LEVELS + 1) // 2

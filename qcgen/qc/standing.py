@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from qcgen.core.qcbenchresult import (
+    COPIES_BEYOND,
     COPIES_RECALL,
     DEVICES_APART,
     FALSE_PAIRS,
@@ -153,7 +154,8 @@ def _copies(domain: Domain) -> list[Verdict]:
     """The copies that are found least, and the pairs that are none."""
     if domain.copies is None:
         return []
-    name, least = min(domain.copies.found.items(), key=lambda one: one[1].rate or 0.0)
+    asked = [one for one in domain.copies.found.items() if one[0] not in COPIES_BEYOND]
+    name, least = min(asked, key=lambda one: one[1].rate or 0.0)
     pairs = domain.copies.pairs
     share, false = least.rate or 0.0, pairs.rate or 0.0
     interval = f"{least.low:.3f} to {least.high:.3f}"

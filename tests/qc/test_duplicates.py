@@ -53,9 +53,9 @@ def test_shifted_and_mirrored_copies_say_so() -> None:
     }
     assert all((one.severity, one.evidence["neighbour"]) == (Severity.WARN, "a") for one in found.values())
     assert found["b"].message.startswith(
-        "near_duplicate: shifted by 3.1% right and 3.1% up, it is the same picture as image a; the phases agree to 0."
+        "near_duplicate: the same picture as image a, moved by about 3.1% right and 3.1% up; the phases agree to 0."
     )
-    assert "it is the mirror image of image a" in found["d"].message
+    assert "the mirror image of image a, moved by about 3.1% left and 3.1% up;" in found["d"].message
     assert found["c"].message == ("near_duplicate: the mirror image of image a; the phases agree to 1.00 (limit 0.85).")
     assert found["c"].value == 1.0
 

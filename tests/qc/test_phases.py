@@ -77,8 +77,8 @@ def test_what_agrees_is_worth_the_comparison() -> None:
 def test_a_shift_changes_few_of_the_invariant_bits_and_another_picture_half() -> None:
     images = torch.cat([scenes(8), garments(8)])
     words, copied = (invariant_words(_codes(one)) for one in (images, moved(images, down=3, right=3)))
-    assert np.bitwise_count(words ^ copied).sum(1).max() < 100
-    assert np.bitwise_count(words ^ np.roll(words, 1, axis=0)).sum(1).min() > 130
+    assert np.bitwise_count(words ^ copied).sum(1).max() < 230
+    assert np.bitwise_count(words ^ np.roll(words, 1, axis=0)).sum(1).min() > 260
 
 
 def test_contrast_changes_no_phase_and_a_frequency_that_is_not_there_agrees_with_nothing() -> None:
