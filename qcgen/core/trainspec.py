@@ -151,7 +151,9 @@ class ArtifactHeadTraining(_Training):
 
     Half of the pictures are photos, half are of `draws` that the student makes. `spoiled_share` of a batch gets an
     artifact of one of the corruptions `seen`, of `area` (smallest and largest share of the picture); those `unseen` are
-    only measured with. All must be local ones.
+    only measured with. All must be local ones. `blemish_share` of the artifacts are of no named kind instead: a part
+    that is `foreign` (another picture's), `noisy` or `tinted`. `worn_share` of the pictures are softened, noised or
+    compressed all over before. The pictures of a batch have one side, from `smallest` px to their own.
     """
 
     kind: Literal["artifact_head"]
@@ -160,8 +162,12 @@ class ArtifactHeadTraining(_Training):
     width: int = Field(32, ge=8)
     seen: tuple[str, ...] = ("cut_paste", "duplicated_part", "warp")
     unseen: tuple[str, ...] = ("missing_part", "smear", "swirl")
-    spoiled_share: float = Field(0.6, gt=0, lt=1)
-    area: tuple[float, float] = (0.01, 0.08)
+    blemishes: tuple[Literal["foreign", "noisy", "tinted"], ...] = ("foreign", "noisy", "tinted")
+    blemish_share: float = Field(0.3, ge=0, le=1)
+    worn_share: float = Field(0.5, ge=0, le=1)
+    spoiled_share: float = Field(0.5, gt=0, lt=1)
+    area: tuple[float, float] = (0.01, 0.12)
+    smallest: int = Field(96, ge=16, multiple_of=8)
 
 
 Training: TypeAlias = (

@@ -15,7 +15,7 @@ from qcgen.models.find import resolve_model
 from qcgen.pipeline.sampling import sample_student
 from qcgen.qc.corruption import Corruption
 from qcgen.qc.registry import find_corruptions
-from qcgen.train.artifacthead import Planted, Spoil
+from qcgen.train.artifactbatch import Planted, Spoil
 
 _BATCH = 64
 
@@ -49,10 +49,6 @@ def draw_pictures(spec: ArtifactHeadTraining, data: ImageSet) -> UInt8[Tensor, "
         for start in range(0, spec.draws, _BATCH)
     ]
     return torch.cat(parts)
-
-
-def _spoil(corruption: Corruption) -> Spoil:
-    return partial(_apply, corruption)
 
 
 def _apply(

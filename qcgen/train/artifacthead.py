@@ -1,11 +1,9 @@
 """Training of the head that points at local artifacts: on planted ones, in photos and in a student's pictures."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.classification import binary_auroc
@@ -14,22 +12,14 @@ from qcgen.core.errors import SpecError
 from qcgen.core.trainspec import ArtifactHeadTraining
 from qcgen.data.imageset import ImageSet
 from qcgen.models.artifacthead import ArtifactHead, save_head, scale, worst_cells
-
-Spoil = Callable[[UInt8[Tensor, "3 h w"], float, torch.Generator], tuple[UInt8[Tensor, "3 h w"], Bool[Tensor, "h w"]]]
-"""A picture, a share of its area and a source of randomness to the spoiled picture and where it is spoiled."""
+from qcgen.train.artifactbatch import Batches, Planted
 
 _ARTIFACT_WEIGHT = 10.0
 _PICTURE_WEIGHT = 0.2
 _TESTED_AREA = 0.02
 _TESTED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Planted:
-    """How artifacts are planted: by these while training, by those only to measure."""
-
-    seen: Mapping[str, Spoil]
-    unseen: Mapping[str, Spoil]
+_SETTLING = 40
+"""Batches."""
 
 
 class ArtifactHeadTask:
@@ -55,12 +45,13 @@ class ArtifactHeadTask:
         self.sources: list[Tensor] = [one for one in (photos, drawn[: len(drawn) - kept]) if len(one)]
         held = data.images[torch.from_numpy(data.rows(held_out=True))]
         self.tested = {"held_out_photos": held[:_TESTED], "student": drawn[len(drawn) - kept :][:_TESTED]}
+        self.batches = Batches(spec, self.sources, planted.seen)
         torch.manual_seed(spec.seed)
         head: nn.Module = ArtifactHead(spec.width)
         self.module = head.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        images, masks = self._batch(generator)
+        images, masks = self.batches.draw(generator)
         x = _shaken(scale(images), generator).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             logits = self.module(x)
@@ -72,26 +63,10 @@ class ArtifactHeadTask:
         pictures = F.binary_cross_entropy_with_logits(worst_cells(logits), spoiled)
         return cells + _PICTURE_WEIGHT * pictures, {"cells": cells.item(), "pictures": pictures.item()}
 
-    def _batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        images, masks = [], []
-        names = list(self.planted.seen)
-        low, high = self.spec.area
-        for _ in range(self.spec.optim.batch):
-            source = self.sources[_draw(len(self.sources), generator)]
-            image = source[_draw(len(source), generator)]
-            image = image.flip(2) if _draw(2, generator) else image
-            mask = torch.zeros(image.shape[1:], dtype=torch.bool)
-            if float(torch.rand(1, generator=generator)) < self.spec.spoiled_share:
-                area = low + (high - low) * float(torch.rand(1, generator=generator))
-                image, mask = self.planted.seen[names[_draw(len(names), generator)]](image, area, generator)
-            images.append(image)
-            masks.append(mask)
-        return torch.stack(images), torch.stack(masks)
-
     def export(self, averaged: nn.Module, folder: Path) -> dict[str, object]:
         head = ArtifactHead(self.spec.width)
         head.load_state_dict(averaged.state_dict())
-        _settle(head, self.sources)
+        _settle(head, self.batches, torch.Generator().manual_seed(self.spec.seed))
         save_head(head, folder)
         return {name: self._measure(head, images) for name, images in self.tested.items() if len(images)}
 
@@ -120,16 +95,16 @@ def _logits(head: ArtifactHead, images: Tensor) -> Float[Tensor, "b hh ww"]:
 
 
 @torch.no_grad()
-def _settle(head: ArtifactHead, sources: Sequence[Tensor]) -> None:
+def _settle(head: ArtifactHead, batches: Batches, generator: torch.Generator) -> None:
     """Give the averaged weights the statistics of their own activations: those of the last step belong to others."""
     layers = [layer for layer in head.modules() if isinstance(layer, nn.BatchNorm2d)]
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None
     head.train()
-    for source in sources:
-        for part in source[:512].split(64):
-            head(scale(part))
+    for _ in range(_SETTLING):
+        images, _masks = batches.draw(generator)
+        head(_shaken(scale(images), generator))
     head.eval()
 
 
@@ -137,7 +112,3 @@ def _shaken(x: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> Float[Te
     """Another contrast and tint, so that neither counts."""
     gain = 0.9 + 0.2 * torch.rand((len(x), 1, 1, 1), generator=generator)
     return x * gain + 0.2 * (torch.rand((len(x), 3, 1, 1), generator=generator) - 0.5)
-
-
-def _draw(count: int, generator: torch.Generator) -> int:
-    return int(torch.randint(count, (1,), generator=generator))

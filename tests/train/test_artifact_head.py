@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.trainspec import ArtifactHeadTraining
@@ -76,9 +77,14 @@ def test_a_saved_head_gives_the_same_numbers_and_takes_any_size(chain: Path, tin
     once, again = head(scale(images)), load_head(tmp_path / "h")(scale(images))
     assert torch.equal(once, again)
     assert worst_cells(once).shape == (2,)
-    assert head(scale(torch.zeros((1, 3, 300, 517), dtype=torch.uint8))).shape == (1, 32, 56)
+    assert head(scale(torch.zeros((1, 3, 300, 517), dtype=torch.uint8))).shape == (1, 64, 110)
+    assert head(scale(torch.zeros((1, 3, 100, 96), dtype=torch.uint8))).shape == (1, 24, 24)
     with pytest.raises(PrerequisiteError, match=r"lacks artifact_head.safetensors"):
         load_head(tmp_path)
+    weights = load_file(tmp_path / "h" / "artifact_head.safetensors")
+    save_file({f"older.{name}": value for name, value in weights.items()}, tmp_path / "h" / "artifact_head.safetensors")
+    with pytest.raises(PrerequisiteError, match=r"h: holds a head of another make. Cure: train it again"):
+        load_head(tmp_path / "h")
 
 
 @pytest.mark.parametrize(

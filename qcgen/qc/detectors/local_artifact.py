@@ -20,15 +20,15 @@ _DOUBTFUL = 0.5
 
 
 class LocalArtifact:
-    """Mean of the four largest cell logits of a small network that was trained on planted artifacts.
+    """Mean of the largest cell logits, one in 256, of a small network that was trained on planted artifacts.
 
-    It looks at the picture with its short side at 128 px and points at cells of 4 x 4 px there. It knows garments on
-    plain grounds, photos and the embedded student's; elsewhere its numbers mean little. Soft artifacts (a smear in
-    what is soft already, a slight bend) escape it. Costs as much as all pixel detectors together.
+    It looks at the picture as it is, the short side at most 256 px, and points at cells of 4 x 4 px. In the embedded
+    student's pictures it misses parts that are softly doubled; in photos it sees pasted parts, and little of what is
+    soft. A picture takes 8 ms at 128 px and 25 ms at 256 px or more, with one thread.
     """
 
     name: ClassVar[str] = "local_artifact"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     unit: ClassVar[str] = "logit"
     range: ClassVar[tuple[float, float]] = (-30.0, 30.0)
     higher_is_better: ClassVar[bool] = False

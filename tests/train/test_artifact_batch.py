@@ -1,0 +1,78 @@
+"""What the artifact head learns from: blemishes stay in their place, and a spoiled picture has its clean twin."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from qcgen.core.trainspec import ArtifactHeadTraining
+from qcgen.data.imageset import read_image_set
+from qcgen.pipeline.planted import planted
+from qcgen.train.artifactbatch import Batches
+from qcgen.train.blemishes import CHANGES, blemish
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def spec(tiny_set: Path, **changes: object) -> ArtifactHeadTraining:
+    body = {
+        "version": 1,
+        "kind": "artifact_head",
+        "name": "head",
+        "out": "out",
+        "student": "none",
+        "data": {"path": tiny_set},
+        "smallest": 24,
+        "optim": {"lr": 1e-3, "batch": 12, "steps": 1, "warmup": 1},
+        **changes,
+    }
+    return ArtifactHeadTraining.model_validate(body)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_blemish_changes_a_part_of_the_asked_area_and_nothing_else(name: str) -> None:
+    image = torch.randint(0, 256, (3, 64, 80), generator=seeded(), dtype=torch.uint8)
+    other = image.flip(2)
+    covered = []
+    for seed in range(20):
+        spoiled, mask = blemish(CHANGES[name], image, other, area=0.05, generator=seeded(seed))
+        assert torch.equal(spoiled[:, ~mask], image[:, ~mask])
+        assert (spoiled != image).any(0)[mask].float().mean() > 0.5
+        covered.append(float(mask.float().mean()))
+    # A box of so much area, or the ellipse inside it; some lie across the frame.
+    assert 0.025 < sum(covered) / len(covered) < 0.055
+    again = blemish(CHANGES[name], image, other, area=0.05, generator=seeded(19))
+    assert torch.equal(again[0], spoiled)
+    assert torch.equal(again[1], mask)
+
+
+@pytest.mark.parametrize("blemish_share", [0.0, 1.0])
+def test_a_spoiled_picture_differs_from_its_clean_twin_where_the_mask_says(
+    tiny_set: Path, blemish_share: float
+) -> None:
+    job = spec(tiny_set, blemish_share=blemish_share)
+    batches = Batches(job, [read_image_set(tiny_set).images], planted(job).seen)
+    generator, sides = seeded(), set()
+    for _ in range(12):
+        images, masks = batches.draw(generator)
+        assert images.shape == (12, 3, *masks.shape[1:])
+        sides.add(images.shape[-1])
+        assert not masks[:6].any()
+        away = (images[6:].short() - images[:6].short()).abs().amax(1)
+        assert not (away > 3)[~masks[6:]].any()
+        near = F.max_pool2d(away.float()[:, None], 5, 1, 2)[:, 0]
+        assert (near > 3)[masks[6:]].all()
+    assert sides <= {24, 32}
+    assert len(sides) == 2
+
+
+def test_the_same_seed_draws_the_same_batch(tiny_set: Path) -> None:
+    job = spec(tiny_set, worn_share=1.0)
+    batches = Batches(job, [read_image_set(tiny_set).images], planted(job).seen)
+    once, again = batches.draw(seeded(5)), batches.draw(seeded(5))
+    assert torch.equal(once[0], again[0])
+    assert torch.equal(once[1], again[1])
+    assert not torch.equal(once[0], batches.draw(seeded(6))[0])
