@@ -168,9 +168,12 @@ class Planes:
 
     @cached_property
     def foreground(self) -> Foreground:
-        away = self.lab - self.ground.colour[:, :, None, None]
-        mask = away.square().sum(1) > _APART**2
-        return _in_blobs(mask)
+        return foreground_on(self.lab, self.ground.colour)
+
+
+def foreground_on(lab: Float[Tensor, "b 3 h w"], ground: Float[Tensor, "b 3"]) -> Foreground:
+    """What differs from a ground of this colour, Lab."""
+    return _in_blobs((lab - ground[:, :, None, None]).square().sum(1) > _APART**2)
 
 
 def some_at_a_time(function: Callable[[Tensor], Tensor], plane: Tensor) -> Tensor:

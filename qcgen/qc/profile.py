@@ -72,7 +72,7 @@ class Profile(_Frozen):
         near_duplicate_bits: of 256, by which the hashes of near duplicates differ at most; 0 looks for no near ones.
         near_duplicate_agreement: of the phases of moved and mirrored copies, at least; None looks for none of these.
         calibration: a path from the profile's own folder.
-        background: the ground that it wants behind the product, RGB in codes; only the detector `background` reads it.
+        background: the ground that it wants behind the product, RGB in codes; for `background`, `frame_contact`.
         tile_px: from one tile to the next, where the decoder works in tiles; only the detector `tile_seam` reads it.
         templates: captions with one `{}` for what the CLIP is asked of each class.
         attributes: fields of the items table that `attribute_margin` checks, each with its wording (one `{}`).

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol
 
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from qcgen.models.protocol import ImageTextEncoder
+from qcgen.qc.colour import to_lab
 from qcgen.qc.foreground import Clusters, find_clusters
 from qcgen.qc.planes import Planes
 from qcgen.qc.settings import Settings
@@ -66,6 +68,11 @@ class Batch:
     def rgb(self) -> Float[Tensor, "b 3 h w"]:
         """RGB in [0, 1]."""
         return self.images.float() / 255
+
+    @cached_property
+    def wanted_ground(self) -> Float[Tensor, "3"]:
+        """CIELAB of `background`."""
+        return to_lab(torch.tensor(self.background, dtype=torch.float32, device=self.images.device) / 255)
 
     @cached_property
     def planes(self) -> Planes:

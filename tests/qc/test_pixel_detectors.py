@@ -18,6 +18,7 @@ from qcgen.qc.detectors.blur import Blur
 from qcgen.qc.detectors.blur_effect import BlurEffect
 from qcgen.qc.detectors.centring import Centring
 from qcgen.qc.detectors.detail import Detail
+from qcgen.qc.detectors.frame_contact import FrameContact
 from qcgen.qc.detectors.jpeg_blocks import JpegBlocks
 from qcgen.qc.detectors.motion_blur import MotionBlur
 from qcgen.qc.detectors.occupancy import Occupancy
@@ -273,6 +274,48 @@ def test_a_speckle_widens_neither_occupancy_nor_centring() -> None:
     dirty[:, 120:123, 4:7] = 20
     assert _values(Occupancy(), dirty) == pytest.approx([0.5])
     assert _values(Centring(), dirty) == pytest.approx([0])
+
+
+def _filling(ground: float, corner: int, colour: tuple[int, int, int] = (200, 180, 140)) -> torch.Tensor:
+    """A product that leaves two corners of the ground and is most of the frame."""
+    image = torch.tensor(colour, dtype=torch.float32)[:, None, None].expand(3, SIDE, SIDE).clone()
+    image[:, :corner, :corner] = image[:, -corner:, -corner:] = ground
+    return image
+
+
+def _contact(image: torch.Tensor, level: int = 255) -> float:
+    batch = Batch(_codes(image), [""], [{}], background=(level, level, level))
+    return float(FrameContact().score(batch).values[0])
+
+
+def test_frame_contact_is_the_products_share_of_the_frame() -> None:
+    # The ring of 2 cells has 4 * 2 * 126 of them; the product takes 2 rows of 20 at the upper side.
+    assert _values(FrameContact(), _product(32, 32, 64, 64), _product(0, 40, 64, 20)) == pytest.approx([0, 40 / 1008])
+
+
+@pytest.mark.parametrize("level", [255, 205])
+def test_a_product_that_fills_the_frame_is_no_ground_where_the_wanted_one_shows(level: int) -> None:
+    # Two corners of 48: 2 * (48 * 4 - 4) cells of 1008 are ground.
+    assert _contact(_filling(level, 48), level) == pytest.approx(1 - 376 / 1008)
+
+
+def test_a_product_is_the_ground_where_less_than_a_tenth_shows_or_another_colour() -> None:
+    # Then the ground's corners are the blobs, and the first of two equal ones is the product.
+    assert _contact(_filling(255, 12)) == pytest.approx(44 / 1008)
+    assert _contact(_filling(235, 48)) == pytest.approx(188 / 1008)
+
+
+def test_white_places_at_the_frame_of_another_plain_ground_change_nothing() -> None:
+    image = _product(32, 32, 64, 64)
+    image[:, :20, :20] = image[:, -20:, -20:] = 255
+    assert _contact(image) == 0
+
+
+def test_frame_contact_marks_the_product_that_it_counted() -> None:
+    images = _filling(255, 48), _product(0, 40, 64, 20)
+    filling, cut = (FrameContact().explain(_batch(*images), index).boxes[0] for index in range(2))
+    assert (filling.left, filling.top, filling.right, filling.bottom) == (0, 0, 1, 1)
+    assert (cut.left, cut.top, cut.right, cut.bottom) == (40 / SIDE, 0, 60 / SIDE, 64 / SIDE)
 
 
 def test_background_is_the_difference_to_the_wanted_ground() -> None:

@@ -3,11 +3,9 @@
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from qcgen.core.evidence import Swatch
-from qcgen.qc.colour import delta_e, to_lab
+from qcgen.qc.colour import delta_e
 from qcgen.qc.evidence import Evidence, heat, hex_of
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
@@ -34,24 +32,19 @@ class Background:
         if short_side(batch) < _SMALLEST:
             return unscored(batch, "too_small")
         ring = batch.planes.ground.ring
-        away = delta_e(ring, _wanted(batch, ring).expand_as(ring))
+        away = delta_e(ring, batch.wanted_ground.expand_as(ring))
         return scored(away.kthvalue(max(1, round(_QUANTILE * away.shape[1])), dim=1).values, self.range)
 
     def explain(self, batch: Batch, index: int) -> Evidence:
         planes = batch.planes
         lab = planes.lab[index].permute(1, 2, 0)
-        wanted = _wanted(batch, lab)
-        away = delta_e(lab, wanted.expand_as(lab))
+        away = delta_e(lab, batch.wanted_ground.expand_as(lab))
         ring = planes.in_ring(away)
         return Evidence(
             "Marked: the ring along the frame, by how far it is from the ground that the profile wants.",
             heat(torch.where(ring, away, 0), _FAINT, _STRONG, self.unit),
             swatches=(
                 Swatch("found along the frame", hex_of(planes.ground.colour[index])),
-                Swatch("wanted", hex_of(wanted)),
+                Swatch("wanted", hex_of(batch.wanted_ground)),
             ),
         )
-
-
-def _wanted(batch: Batch, like: Float[Tensor, "*n 3"]) -> Float[Tensor, "3"]:
-    return to_lab(torch.tensor(batch.background, dtype=like.dtype, device=like.device) / 255)
