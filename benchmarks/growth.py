@@ -5,7 +5,8 @@
 Different pictures of one size, drawn and saved as JPEG, go through decoding, all pixel detectors, the judge and the
 search for exact and near duplicates, n = 100, 200, 400, ... of them. Processor time counts, the decoder's included;
 each n is repeated and its least time taken, the n by turns, so that what else the machine does hits all alike.
-The search for duplicates is measured once more alone, on hashes without pictures and up to many more of them.
+The search for duplicates is measured once more alone, on hashes without pictures and up to many more of them, and on
+fingerprints that are all alike and hardly ever near, which is the worst that it can meet.
 """
 
 import argparse
@@ -26,14 +27,17 @@ from qcgen.core.types import Finding
 from qcgen.data.pictures import find_pictures
 from qcgen.pipeline.qcscores import policy_of
 from qcgen.pipeline.score import describe, score_files
+from qcgen.qc.duplicates import find_duplicates
 from qcgen.qc.inspect import Inspector
-from qcgen.qc.phash import find_duplicates
+from qcgen.qc.phases import FREQUENCIES
 from qcgen.qc.registry import find_detectors
 
 RESULT = Path(__file__).parent / "results" / "growth.json"
 SIDE = 256
 _FEWEST, _ROUNDS = 100, 3
 _HASHES = (2_000, 4_000, 8_000, 16_000, 32_000)
+_ALIKE = (400, 800, 1_600, 3_200)
+_TURNS = (0.11, 0.2, 0.38, 0.2, 0.11)
 _ASKING = frozenset({"text", "local_artifact", "memorisation", "anomaly", "screening"})
 
 
@@ -64,6 +68,17 @@ def search(count: int) -> dict[str, Finding]:
     hashes = rng.integers(0, 2**63, (count, 4), dtype=np.uint64)
     hashes[::10] = hashes[5::10] ^ np.uint64(5)
     return find_duplicates([(str(i), str(i), row.tobytes().hex()) for i, row in enumerate(hashes)])
+
+
+def search_alike(count: int) -> dict[str, Finding]:
+    """Duplicates among pictures of one cut and colour, each with a print of its own; the phases agree to 0.8 or so."""
+    rng = np.random.default_rng(2)
+    hashes = rng.integers(0, 2**63, (count, 4), dtype=np.uint64)
+    codes = (rng.integers(0, 15, FREQUENCIES) + rng.choice(5, (count, FREQUENCIES), p=_TURNS)) % 15
+    prints = [
+        f"{h.tobytes().hex()}p1{''.join(map('{:x}'.format, c))}800800" for h, c in zip(hashes, codes, strict=True)
+    ]
+    return find_duplicates([(str(i), str(i), print_) for i, print_ in enumerate(prints)])
 
 
 def processor_seconds(work: Callable[[], object]) -> float:
@@ -113,6 +128,7 @@ def main() -> None:
         n: 1000 * min(processor_seconds(lambda n=n: search(n)) for _ in range(_ROUNDS)) / n  # type: ignore[misc]
         for n in _HASHES
     }
+    alike = {n: 1000 * processor_seconds(lambda n=n: search_alike(n)) / n for n in _ALIKE}  # type: ignore[misc]
     result = {
         "machine": machine(),
         "load_at_end": round(os.getloadavg()[0], 1),
@@ -121,6 +137,7 @@ def main() -> None:
         "seconds": round(time.monotonic() - began),
         "score": growth(least),
         "duplicates_alone": growth(alone),
+        "duplicates_alike": growth(alike),
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))

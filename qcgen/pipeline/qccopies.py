@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from qcgen.core.qcbenchresult import Copies
 from qcgen.pipeline.qcdomains import Picture
 from qcgen.pipeline.qclayer import flagged
+from qcgen.qc.duplicates import LIMIT_BITS
 from qcgen.qc.fingerprint import fingerprints, read_hashes, read_traits
 from qcgen.qc.near import Near, find_near
 
-_LIMIT_BITS = 24
 _JPEG = 30
 _SCALE = 0.7
 _BRIGHTER = 1.15
@@ -50,7 +50,7 @@ def measure_copies(pictures: Sequence[Picture]) -> Copies | None:
 
 
 def _near(prints: Sequence[str]) -> dict[int, Near]:
-    return find_near(read_hashes(prints), _LIMIT_BITS, read_traits(prints))
+    return find_near(read_hashes(prints), LIMIT_BITS, read_traits(prints))
 
 
 def _jpeg(image: Tensor) -> Tensor:

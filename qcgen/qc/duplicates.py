@@ -8,10 +8,12 @@ from qcgen.qc.near import AGREEMENT, Near, find_near
 
 DUPLICATES = "gate_duplicates"
 _BITS = 256
+LIMIT_BITS = 24
+"""Of 256, by which near hashes differ at most, unless a profile says otherwise."""
 
 
 def find_duplicates(
-    prints: Sequence[tuple[str, str, str]], *, limit_bits: int = 24, agreement: float | None = AGREEMENT
+    prints: Sequence[tuple[str, str, str]], *, limit_bits: int = LIMIT_BITS, agreement: float | None = AGREEMENT
 ) -> dict[str, Finding]:
     """Which images repeat an earlier one; the order given decides who is earlier.
 
@@ -26,6 +28,9 @@ def find_duplicates(
         one that is no duplicate itself (`near_duplicate`, asks for a person; its evidence says where it is `mirrored`
         or `shifted`). One image of each group stays clean, and every image named as neighbour is clean and within the
         limit: no chains.
+
+    Raises:
+        IntegrityError: a fingerprint has no perceptual hash.
     """
     findings: dict[str, Finding] = {}
     first_with: dict[str, str] = {}
@@ -38,9 +43,9 @@ def find_duplicates(
             fresh.append((image_id, print_))
     if not fresh:
         return findings
-    digits = [print_ for _, print_ in fresh]
+    names, digits = zip(*fresh, strict=True)
     traits = None if agreement is None else read_traits(digits)
-    near = find_near(read_hashes(digits), limit_bits, traits, agreement=agreement or AGREEMENT)
+    near = find_near(read_hashes(digits, names), limit_bits, traits, agreement=agreement or AGREEMENT)
     for place, found in near.items():
         limit = float(limit_bits) if found.bits is not None else agreement or AGREEMENT
         findings[fresh[place][0]] = _near(fresh[found.place][0], found, limit)

@@ -2,9 +2,10 @@
 
 64 hex digits of `phash`, then `p1` (the version of what follows), 220 digits of `phases.phase_codes`, three of Cb and
 three of Cr.
-Records from before have the first 64 digits alone.
+Records from before have the first 64 digits alone; a tail of another form is as good as none.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from qcgen.core.errors import IntegrityError
 from qcgen.qc.phases import FREQUENCIES, NONE, Codes, mirrored, phase_codes
 from qcgen.qc.phash import hash_luma, luma_64
 
@@ -26,6 +28,8 @@ _BRIGHTNESS = 0.2
 _CODES_AT = HASH_DIGITS + len(_MARK)
 _CHROMA_AT = _CODES_AT + FREQUENCIES
 _LENGTH = _CHROMA_AT + 2 * _CHROMA_DIGITS
+_FORM = re.compile(f"[0-9a-f]{{{HASH_DIGITS}}}({_MARK}[0-9a-f]{{{_LENGTH - _CODES_AT}}})?")
+_SHOWN = 20
 _DIGITS = "0123456789abcdef"
 _VALUE = np.zeros(256, dtype=np.uint8)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(16)
@@ -72,17 +76,32 @@ def recoloured(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) 
 
 def has_traits(fingerprint: str) -> bool:
     """Whether moved and mirrored copies can be found by it."""
-    return len(fingerprint) == _LENGTH and fingerprint.startswith(_MARK, HASH_DIGITS)
+    whole = _FORM.fullmatch(fingerprint)
+    return whole is not None and whole[1] is not None
 
 
-def read_hashes(fingerprints: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """The perceptual hashes, `n 4`."""
+def read_hashes(fingerprints: Sequence[str], names: Sequence[str] = ()) -> npt.NDArray[np.uint64]:
+    """The perceptual hashes, `n 4`.
+
+    Args:
+        names: of the images, for the message; their places unless given.
+
+    Raises:
+        IntegrityError: one does not begin with 64 hex digits.
+    """
+    for place, one in enumerate(fingerprints):
+        if not _FORM.match(one):
+            raise IntegrityError(
+                f"image {names[place] if names else place}: its recorded perceptual hash must begin with {HASH_DIGITS} "
+                f"hex digits (got {one[:_SHOWN]!a}). Cure: `qcgen db restore` a backup; `qcgen score FOLDER` checks "
+                "the files themselves."
+            )
     digits = "".join(one[:HASH_DIGITS] for one in fingerprints)
     return np.frombuffer(bytes.fromhex(digits), dtype=np.uint64).reshape(-1, 4)
 
 
 def read_traits(fingerprints: Sequence[str]) -> Traits:
-    """The rest of them, unknown where a record is of before."""
+    """The rest of them, unknown where a record is of before or its tail is damaged."""
     codes = np.full((len(fingerprints), FREQUENCIES), NONE, dtype=np.uint8)
     chroma = np.zeros((len(fingerprints), 2))
     known = [place for place, one in enumerate(fingerprints) if has_traits(one)]

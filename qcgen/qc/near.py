@@ -7,22 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 from qcgen.qc.fingerprint import Traits, recoloured
-from qcgen.qc.nearsearch import Buckets, Places, distance
+from qcgen.qc.nearsearch import Buckets, Nearest, Places, distance
 from qcgen.qc.phases import BITS, NONE, agree, invariant_words, may_agree
 from qcgen.qc.phash import Hashes
 
 AGREEMENT = 0.85
 """Of the phases, at least. Unrelated pictures reach 0.3 or so at their best shift, the most alike of nine million pairs
-of garments 0.84; of copies that were moved by 1 %, mirrored, compressed, brightened or rescaled, 99 of 100 reach it."""
+of different garments 0.84; of copies that were moved by 1 %, mirrored, compressed, brightened or rescaled, 99 of 100
+reach it."""
 
 _RECOLOURED = 4.0
 """Codes, by `recoloured`: the same cut in another colour is another product. Copies stay below 3.5, other colours are
 8 and more."""
 
+_HASH_BITS = 256
 _HASH_CHUNKS = 16
 _LIMIT_BITS = round(0.32 * BITS)
 """Of the bits that a shift hardly changes: one by 3 % of the side costs up to so many, unrelated pictures half."""
 _FLIPS = 1
+_CANDIDATES = 64
+"""Earlier rows whose phases are compared with those of a row, as it is and mirrored, and as many of its own block."""
 _BLOCK = 1024
 _MIRROR_COSTS = 0.01
 """Agreement that rounding alone can give."""
@@ -63,7 +67,9 @@ def find_near(
     Args:
         limit_bits: of 256, by which near hashes differ at most; every such pair is found.
         traits: of each row, asked where no hash is near. A pair that agrees is found where it shares one of 48
-            chunks of 16 bits up to one bit: of pairs moved by 3 % of the side 99 % do.
+            chunks of 16 bits up to one bit: of pairs moved by 3 % of the side 99 % do. Of the clean rows of its colour
+            the 64 nearest in these bits are asked, and as many of its own block of 1024: where more are that near, as
+            many prints on one cut, a moved copy can be missed.
         agreement: of the phases, at least.
     """
     search = _Search(packed, limit_bits, traits, agreement)
@@ -93,51 +99,59 @@ class _Search:
 
     def among(self, block: Places, clean: Places) -> dict[int, Near]:
         """The nearest clean row of earlier blocks, for the rows of this block that have one."""
-        hits = [np.stack(one, axis=1) for one in self._hashes.near(block, clean, limit_bits=self._limit_bits)]
-        found = _best_bits(np.concatenate(hits)) if hits else {}
+        nearest = Nearest(len(self._packed), bits=_HASH_BITS + 1, most=1)
+        for hits in self._hashes.near(block, clean, limit_bits=self._limit_bits):
+            nearest.add(*hits)
+        found = {i: Near(other, bits=bits) for i, other, bits in nearest.hits().tolist()}
         rest = np.array([i for i in block.tolist() if i not in found and self._known[i]], dtype=np.int64)
         known = clean[self._known[clean]]
         if not len(rest) or not len(known):
             return found
         for mirror, source in enumerate(self._buckets):
-            met = self._buckets[0].near(rest, known, limit_bits=_LIMIT_BITS, other=source)
-            pairs = np.unique(np.concatenate([np.stack(one[:2], axis=1) for one in met] or [_NO_PAIRS]), axis=0)
-            self._take_agreeing(pairs, bool(mirror), found)
+            nearest = Nearest(len(self._packed), bits=BITS + 1, most=_CANDIDATES)
+            for rows, others, bits in self._buckets[0].near(rest, known, limit_bits=_LIMIT_BITS, other=source):
+                alike = self._one_colour(rows, others)
+                nearest.add(rows[alike], others[alike], bits[alike])
+            self._take_agreeing(nearest.hits()[:, :2], bool(mirror), found)
         return found
+
+    def _one_colour(self, rows: Places, others: Places) -> npt.NDArray[np.bool_]:
+        chroma = self._traits[0].chroma
+        return recoloured(chroma[rows], chroma[others]) <= _RECOLOURED
 
     def settle(self, block: Places, found: dict[int, Near], near: dict[int, Near]) -> Places:
         """Compare the rows of one block with each other, in order; fills `near` and gives the rows that stay clean."""
         bits = np.stack([distance(self._packed[i], self._packed[block]) for i in block])
         close = np.tril(bits <= self._limit_bits, -1)
-        alike = self._alike(block)
+        apart = self._apart(block)
         stayed = np.zeros(len(block), dtype=bool)
         for place, i in enumerate(block.tolist()):
             inside = np.flatnonzero(close[place] & stayed)
             options = [Near(int(block[c]), bits=int(bits[place, c])) for c in inside]
             options += [found[i]] if i in found and found[i].bits is not None else []
             if not options:
-                options = self._agreeing(i, [block[one[place] & stayed] for one in alike], found)
+                options = self._agreeing(i, block[stayed], [one[place, stayed] for one in apart], found)
             if options:
                 near[i] = min(options, key=_order)
             else:
                 stayed[place] = True
         return block[stayed]
 
-    def _alike(self, block: Places) -> list[npt.NDArray[np.bool_]]:
-        """Which rows of the block may agree with which earlier one of it: as they are, and mirrored."""
+    def _apart(self, block: Places) -> list[Places]:
+        """Bits by which the rows of the block differ, as they are and mirrored; too many where one has no phases."""
         known = self._known[block]
         if not known.any():
             return []
-        both = np.tril(known[:, None] & known, -1)
-        return [
-            both & (np.stack([distance(words[i], self._words[0][block]) for i in block]) <= _LIMIT_BITS)
-            for words in self._words
-        ]
+        bits = [np.stack([distance(words[i], self._words[0][block]) for i in block]) for words in self._words]
+        return [np.where(known[:, None] & known, one, BITS) for one in bits]
 
-    def _agreeing(self, i: int, inside: Sequence[Places], found: dict[int, Near]) -> list[Near]:
+    def _agreeing(self, i: int, inside: Places, apart: Sequence[Places], found: dict[int, Near]) -> list[Near]:
         """The earlier row that agrees best with one, if there is any: of its block, or already found."""
         kept = {i: found[i]} if i in found else {}
-        for mirror, others in enumerate(inside):
+        for mirror, bits in enumerate(apart):
+            close = np.flatnonzero(bits <= _LIMIT_BITS)
+            close = close[self._one_colour(np.full(len(close), i), inside[close])]
+            others = inside[close[np.argsort(bits[close], kind="stable")[:_CANDIDATES]]]
             if len(others):
                 self._take_agreeing(np.stack([np.full(len(others), i), others], axis=1), bool(mirror), kept)
         return list(kept.values())
@@ -145,7 +159,6 @@ class _Search:
     def _take_agreeing(self, pairs: Places, mirror: bool, kept: dict[int, Near]) -> None:
         """Keep the best of these pairs (row, earlier row) for each row."""
         first, second = self._traits[mirror], self._traits[False]
-        pairs = pairs[recoloured(first.chroma[pairs[:, 0]], second.chroma[pairs[:, 1]]) <= _RECOLOURED]
         pairs = pairs[may_agree(first.codes[pairs[:, 0]], second.codes[pairs[:, 1]])]
         found = agree(first.codes[pairs[:, 0]], second.codes[pairs[:, 1]])
         for k in np.flatnonzero(found.share >= self._agreement).tolist():
@@ -155,19 +168,9 @@ class _Search:
             kept[row] = min(kept.get(row, one), one, key=_order)
 
 
-_NO_PAIRS = np.zeros((0, 2), dtype=np.int64)
-
-
 def _order(one: Near) -> tuple[int, float, bool, int]:
     """Near hashes first, then the better agreement; a mirror image has to be clearly better, so that a picture which is
     its own is not called one by chance."""
     if one.bits is not None:
         return (0, float(one.bits), False, one.place)
     return (1, _MIRROR_COSTS * one.mirrored - (one.agreement or 0.0), one.mirrored, one.place)
-
-
-def _best_bits(hits: Places) -> dict[int, Near]:
-    """By row, from rows of (row, other, bits): the nearest, then the earliest."""
-    ordered = hits[np.lexsort((hits[:, 1], hits[:, 2], hits[:, 0]))]
-    rows, at = np.unique(ordered[:, 0], return_index=True)
-    return {int(i): Near(int(ordered[k, 1]), bits=int(ordered[k, 2])) for i, k in zip(rows, at, strict=True)}

@@ -1,4 +1,4 @@
-"""Near rows among many: buckets of equal chunks of bits, so that few pairs are compared."""
+"""Near rows among many: buckets of equal chunks of bits, so that few pairs are compared and fewer kept."""
 
 import itertools
 from collections.abc import Iterator
@@ -31,6 +31,8 @@ class Buckets:
     ) -> Iterator[tuple[Places, Places, Places]]:
         """Pairs that share a chunk, give or take the flips, and differ in at most `limit_bits`, some of them twice.
 
+        Where more meet than there are pairs, as among rows with most bits in common, all pairs are compared instead.
+
         Args:
             other: whose words the asked rows have; these buckets' own unless given.
 
@@ -38,18 +40,57 @@ class Buckets:
             Asked rows, rows found among the indexed ones, bits between them.
         """
         source = other or self
+        met = 0
         for column in range(self._chunks.shape[1]):
             values = self._chunks[indexed, column]
             by_value = indexed[np.argsort(values, kind="stable")]
             offsets = np.concatenate([[0], np.cumsum(np.bincount(values, minlength=1 << _CHUNK_BITS))])
             keys = (source._chunks[asked, column][:, None] ^ self._masks).astype(np.int64)
             starts, stops = offsets[keys], offsets[keys + 1]
+            met += int((stops - starts).sum())
+            if met > len(asked) * len(indexed):
+                break
             row, slot = np.nonzero(stops > starts)
             for queries, places in _spans(asked[row], starts[row, slot], stops[row, slot]):
-                found = by_value[places]
-                bits = distance(source._words[queries], self._words[found])
-                close = bits <= limit_bits
-                yield queries[close], found[close], bits[close]
+                yield self._close(source, queries, by_value[places], limit_bits)
+        else:
+            return
+        none = np.zeros(len(asked), dtype=np.int64)
+        for queries, places in _spans(asked, none, none + len(indexed)):
+            yield self._close(source, queries, indexed[places], limit_bits)
+
+    def _close(
+        self, source: "Buckets", queries: Places, found: Places, limit_bits: int
+    ) -> tuple[Places, Places, Places]:
+        bits = distance(source._words[queries], self._words[found])
+        close = bits <= limit_bits
+        return queries[close], found[close], bits[close]
+
+
+class Nearest:
+    """For each row the others that are nearest to it in bits, of equals the earliest; memory is bounded by them.
+
+    Args:
+        rows: in all; a place is less.
+        bits: more than a pair differs by.
+        most: others that are kept for each row.
+    """
+
+    def __init__(self, rows: int, *, bits: int, most: int) -> None:
+        self._rows, self._bits, self._most = rows, bits, most
+        self._keys = np.zeros(0, dtype=np.int64)
+
+    def add(self, queries: Places, found: Places, bits: Places) -> None:
+        """Pairs and how many bits they differ by; one that comes twice counts once."""
+        keys = np.unique(np.concatenate([self._keys, (queries * self._bits + bits) * self._rows + found]))
+        first = keys // (self._bits * self._rows)
+        self._keys = keys[np.arange(len(keys)) - np.searchsorted(first, first) < self._most]
+
+    def hits(self) -> Places:
+        """Rows of (row, other, bits), by row, the nearest first."""
+        pairs, found = np.divmod(self._keys, self._rows)
+        queries, bits = np.divmod(pairs, self._bits)
+        return np.stack([queries, found, bits], axis=1)
 
 
 def distance(first: Words, second: Words) -> Places:

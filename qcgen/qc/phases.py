@@ -29,8 +29,8 @@ BITS = 2 * _TRIPLES
 _COARSE_RADIUS, _COARSE_LEAST = 6, 0.5
 _AT_ONCE = 2048
 
-REACH = 4 / _SIDE
-"""The largest shift that is tried, of the picture's side; half of a sixty-fourth is the step."""
+_REACH = 4
+"""Sixty-fourths of the picture's side: the largest shift that is tried, in steps of a half."""
 
 Codes = npt.NDArray[np.uint8]
 """One of 15 angles a frequency, `n 220`."""
@@ -126,8 +126,7 @@ def _turns(shifts: npt.NDArray[np.float64], places: npt.NDArray[np.int64]) -> np
 
 
 def _grid(step: float) -> npt.NDArray[np.float64]:
-    reach = REACH * _SIDE
-    steps = np.arange(-reach, reach + step / 2, step)
+    steps = np.arange(-_REACH, _REACH + step / 2, step)
     # The nearest first: of shifts that do alike the least counts.
     return np.array(sorted(itertools.product(steps, steps), key=lambda one: (one[0] ** 2 + one[1] ** 2, one)))
 

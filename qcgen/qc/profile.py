@@ -69,7 +69,8 @@ class Profile(_Frozen):
     """What a kind of catalogue wants of its pictures.
 
     Attributes:
-        near_duplicate_bits: of 256, by which the hashes of near duplicates differ at most; 0 looks for no near ones.
+        near_duplicate_bits: of 256, by which the hashes of near duplicates differ at most; at 0 only equal hashes are
+            near, and no moved or mirrored copies are looked for.
         near_duplicate_agreement: of the phases of moved and mirrored copies, at least; None looks for none of these.
         calibration: a path from the profile's own folder.
         background: the ground that it wants behind the product, RGB in codes; for `background`, `frame_contact`.

@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from sqlalchemy import text
 
+from qcgen.core.errors import IntegrityError
 from qcgen.core.evidence import evidence_of
 from qcgen.core.types import Outcome, RunInfo, Severity
 from qcgen.models.families.toy import ToyStudent
@@ -85,4 +87,16 @@ def test_an_old_run_is_judged_by_its_hashes_and_says_so(tmp_path: Path) -> None:
     # Where nobody asks for moved and mirrored copies, nothing is missing.
     lax = replace(policy, near_duplicate_agreement=None)
     assert all(gate.kind != DUPLICATES for gate in rejudge(run, store, lax).gates)
+    store.close()
+
+
+def test_a_damaged_hash_in_the_database_is_told_with_its_image(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'q.db'}")
+    run = _made(tmp_path, store)
+    policy = load_policy(str(tmp_path / "plain.json"))
+    broken = list(store.rows(run.run_id))[1].image_id
+    with store.database.engine.begin() as connection:
+        connection.execute(text("UPDATE attempt SET phash = 'not hex' WHERE image_id = :id"), {"id": broken})
+    with pytest.raises(IntegrityError, match=rf"^image {broken}: .*'not hex'"):
+        rejudge(run, store, policy)
     store.close()

@@ -2,12 +2,14 @@
 
 import numpy as np
 import PIL.Image
+import pytest
 import torch
 
+from qcgen.core.errors import IntegrityError
 from qcgen.core.types import Severity
 from qcgen.qc.duplicates import DUPLICATES, find_duplicates, tell_old
 from qcgen.qc.fingerprint import fingerprints, has_traits, read_hashes, read_traits, recoloured
-from qcgen.qc.phases import phase_codes
+from qcgen.qc.phases import NONE, phase_codes
 from qcgen.qc.phash import luma_64, phash
 from tests.qc.copies import garments, mirrored, moved, scenes
 
@@ -26,6 +28,67 @@ def test_what_another_version_wrote_has_no_phases() -> None:
     assert not has_traits(print_[:64])
     assert not has_traits(print_[:64] + "p2" + print_[66:])
     assert not has_traits(print_[:-1])
+
+
+_HEAD = "0f" * 32
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "p1",
+        "p1" + "g" * 226,
+        "p1" + "é" * 226,
+        "p1" + "A" * 226,
+        "p1" + "0" * 225,
+        "p1" + "0" * 226 + "\n",
+        "p1 " + "0" * 225,
+        "p1" + "٣" * 226,
+        "p1" + "0" * 225 + "\x00",
+        "P1" + "0" * 226,
+        "\ud800",
+        "'; DROP TABLE attempt; --",
+    ],
+)
+def test_a_damaged_tail_counts_as_unknown_and_the_hash_still_serves(tail: str) -> None:
+    (whole,) = fingerprints(garments(1))
+    prints = [whole, _HEAD + tail]
+    assert not has_traits(prints[1])
+    traits = read_traits(prints)
+    assert (traits.codes[1] == NONE).all()
+    assert (traits.codes[0] == phase_codes(luma_64(garments(1)))[0]).all()
+    assert read_hashes(prints)[1].tobytes().hex() == _HEAD
+    rows = [("a", "s1", whole), ("b", "s2", _HEAD), ("c", "s3", _HEAD + tail)]
+    assert {name: one.evidence["neighbour"] for name, one in find_duplicates(rows).items()} == {"c": "b"}
+    assert tell_old(rows)[0].value == 2.0
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        "0" * 63,
+        "g" * 64,
+        "0" * 63 + " ",
+        "é" * 64,
+        "٣" * 64,
+        "\ud800" * 64,
+        " " + _HEAD,
+        "\n" + _HEAD,
+        "0x" + "0" * 62,
+        "\x1b[2J" + _HEAD,
+        "0" * 63 + "p1" + "0" * 226,
+        "F" * 64,
+    ],
+)
+def test_a_damaged_hash_names_its_image(damaged: str) -> None:
+    (whole,) = fingerprints(garments(1))
+    with pytest.raises(IntegrityError, match=r"^image b-7: .* must begin with 64 hex digits .* Cure: ") as told:
+        find_duplicates([("a", "s1", whole), ("b-7", "s2", damaged), ("c", "s3", whole)])
+    assert str(told.value).isprintable()
+    assert str(told.value).isascii()
+    with pytest.raises(IntegrityError, match=r"^image 1: "):
+        read_hashes([whole, damaged])
 
 
 def test_exact_copies_reject_and_near_ones_ask_for_a_person() -> None:

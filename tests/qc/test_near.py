@@ -7,6 +7,7 @@ import torch
 
 from qcgen.qc.fingerprint import Traits, fingerprints, read_hashes, read_traits
 from qcgen.qc.near import AGREEMENT, Near, find_near
+from qcgen.qc.nearsearch import Buckets, Nearest, distance
 from qcgen.qc.phases import NONE, agree
 from qcgen.qc.phases import mirrored as mirrored_codes
 from tests.qc.copies import garments, mirrored, moved, scenes
@@ -138,3 +139,42 @@ def test_the_agreement_asked_for_decides() -> None:
     assert {row: one.place for row, one in strict.items()} == {row: row - 2 * n for row in range(2 * n, 4 * n)}
     assert {one.relation for one in strict.values()} == {"mirrored"}
     assert len(find_near(hashes, 0, traits)) == 3 * n
+
+
+def _alike(n: int) -> Traits:
+    """One cut in one colour, and a print of its own for each: the phases agree to 0.75 or so."""
+    rng = np.random.default_rng(8)
+    turns = rng.choice(5, (n, 220), p=(0.15, 0.2, 0.3, 0.2, 0.15))
+    return Traits(((rng.integers(0, 15, 220) + turns) % 15).astype(np.uint8), np.zeros((n, 2)))
+
+
+def test_among_many_that_are_alike_and_not_near_copies_are_found() -> None:
+    # Over one block of rows, so that both the search within a block and that among earlier ones count.
+    traits, copies = _alike(1040), 40
+    codes = np.concatenate([traits.codes, mirrored_codes(traits.codes[:copies]), traits.codes[:copies]])
+    hashes = np.random.default_rng(4).integers(0, 2**63, (len(codes), 4)).astype(np.uint64)
+    found = find_near(hashes, 24, Traits(codes, np.zeros((len(codes), 2))))
+    assert {row: one.place for row, one in found.items()} == {1040 + i: i % copies for i in range(2 * copies)}
+    assert [found[1040 + i].mirrored for i in range(2 * copies)] == [True] * copies + [False] * copies
+
+
+def test_rows_that_meet_more_often_than_there_are_pairs_are_all_compared_once_more_at_most() -> None:
+    rng = np.random.default_rng(5)
+    words = np.packbits(rng.random((600, 256)) < 0.01, axis=1).view(np.uint64)
+    asked, indexed = np.arange(400, 600), np.arange(400)
+    pairs = [np.stack(one[:2], axis=1) for one in Buckets(words, flips=1).near(asked, indexed, limit_bits=256)]
+    assert sum(map(len, pairs)) <= 2 * len(asked) * len(indexed)
+    assert len(np.unique(np.concatenate(pairs), axis=0)) == len(asked) * len(indexed)
+
+
+def test_the_nearest_are_kept_each_once_and_of_equals_the_earliest() -> None:
+    packed = _clustered(300, 4, 0.03, seed=1)
+    nearest = Nearest(len(packed), bits=257, most=5)
+    queries, found = (one.ravel() for one in np.meshgrid(np.arange(200, 300), np.arange(200), indexing="ij"))
+    order = np.random.default_rng(6).permutation(len(queries))
+    # Parts that overlap, in no order.
+    for part in (order[:9000], order[5000:], order[:100]):
+        nearest.add(queries[part], found[part], distance(packed[queries[part]], packed[found[part]]))
+    bits = {row: distance(packed[row], packed[:200]) for row in range(200, 300)}
+    expected = [[row, int(k), int(bits[row][k])] for row in bits for k in np.argsort(bits[row], kind="stable")[:5]]
+    assert nearest.hits().tolist() == expected
