@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Frozen(BaseModel):
@@ -146,6 +146,12 @@ class StockDecoderTraining(_Training):
     perceptual_weight: float = Field(0.5, ge=0)
 
 
+class _TwinsOptim(OptimSpec):
+    """A batch holds a clean picture and a spoiled one at least."""
+
+    batch: int = Field(ge=2)
+
+
 class ArtifactHeadTraining(_Training):
     """A small network that points at local artifacts, trained on planted ones.
 
@@ -157,6 +163,7 @@ class ArtifactHeadTraining(_Training):
     """
 
     kind: Literal["artifact_head"]
+    optim: _TwinsOptim
     student: str
     draws: int = Field(4096, ge=16)
     width: int = Field(32, ge=8)
@@ -168,6 +175,14 @@ class ArtifactHeadTraining(_Training):
     spoiled_share: float = Field(0.5, gt=0, lt=1)
     area: tuple[float, float] = (0.01, 0.12)
     smallest: int = Field(96, ge=16, multiple_of=8)
+
+    @field_validator("area")
+    @classmethod
+    def _rising(cls, area: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < area[0] <= area[1] < 1:
+            cure = "the smallest share first, both above 0 and below 1"
+            raise ValueError(f"must rise within 0..1 (got {area[0]:g}, {area[1]:g}). Cure: {cure}")
+        return area
 
 
 Training: TypeAlias = (

@@ -46,8 +46,9 @@ class DecodePipe:
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._to, False)
         for end in (self._to, self._from):
-            # Each time a pipe is full costs a switch to the other process; more than the system allows is no matter.
-            with suppress(OSError):
+            # Each time a pipe is full costs a switch to the other process; more than the system allows is no matter,
+            # and only Linux lets a process ask.
+            with suppress(OSError, AttributeError):
                 fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, _PIPE)
         self._seconds = seconds
         self._ends_at = 0.0

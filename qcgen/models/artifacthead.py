@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,21 +82,21 @@ def save_head(head: ArtifactHead, folder: Path) -> None:
 
 
 def load_head(folder: Path, *, device: str = "cpu") -> ArtifactHead:
-    """Raises PrerequisiteError if the folder holds no head, or one whose weights do not fit."""
+    """Raises PrerequisiteError if the folder holds no head, a damaged one, or one of another make."""
     missing = [name for name in (_WEIGHTS, _CONFIG) if not (folder / name).is_file()]
     if missing:
         raise PrerequisiteError(
             f"{folder}: lacks {', '.join(missing)}. Cure: a folder that `kind: artifact_head` left."
         )
-    head = ArtifactHead(**json.loads((folder / _CONFIG).read_text()))
-    weights = load_file(folder / _WEIGHTS)
     try:
+        head = ArtifactHead(**json.loads((folder / _CONFIG).read_text()))
+        weights = load_file(folder / _WEIGHTS)
         head.load_state_dict(
             {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
         )
-    except RuntimeError:
+    except (RuntimeError, TypeError, ValueError, SafetensorError):
         raise PrerequisiteError(
-            f"{folder}: holds a head of another make. Cure: train it again with `kind: artifact_head`."
+            f"{folder}: holds a damaged head, or one of another make. Cure: train it again with `kind: artifact_head`."
         ) from None
     return head.to(device).eval().requires_grad_(False)
 

@@ -1,5 +1,6 @@
 """Reading text in pictures: where lines lie, and what they say, by two networks that come with rapidocr-onnxruntime.
 
+The weights are PP-OCRv4 by PaddlePaddle, Apache-2.0: installed by the extra `ocr`, not distributed with qcgen.
 Only that package's weights are used. Its own code enlarges every picture to 736 px, asks a third network which way up
 a line is, and needs OpenCV's build with a GUI, whose system libraries a plain machine lacks.
 """
@@ -41,6 +42,8 @@ _UNCLIP = 1.6
 """Both networks were trained so: regions are shrunk, and grow back by this share of area over perimeter."""
 
 _loading = Lock()
+
+_CURE = "pip install --force-reinstall rapidocr-onnxruntime"
 
 _Array = npt.NDArray[np.float32]
 
@@ -128,7 +131,7 @@ def find_reader() -> TextReader | None:
     """One for the process and all its threads, as loading takes half a second; None without the extra `ocr`.
 
     Raises:
-        IntegrityError: a network's file is damaged or gone.
+        IntegrityError: a network's file is damaged, gone, or another network's.
     """
     with _loading:
         return _load()
@@ -145,7 +148,12 @@ def _load() -> TextReader | None:
 def open_reader(folder: Path) -> TextReader:
     """The networks of a folder; raises IntegrityError as `find_reader` does."""
     finder, recogniser = _open(folder / _FOUND_BY), _open(folder / _READ_BY)
-    letters = recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()
+    letters = recogniser.get_modelmeta().custom_metadata_map.get("character", "").splitlines()
+    classes = recogniser.get_outputs()[0].shape[-1]
+    # No letter and the space are not listed.
+    if not letters or classes != len(letters) + 2:
+        told = f"{folder / _READ_BY}: must list the letters of its classes (got {len(letters)} letters"
+        raise IntegrityError(f"{told} for {classes} classes). Cure: {_CURE}.")
     return TextReader(cast(Session, finder), cast(Session, recogniser), letters)
 
 
@@ -159,8 +167,9 @@ def _open(path: Path) -> "InferenceSession":
     try:
         return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no class of their own in common
-        cure = "pip install --force-reinstall rapidocr-onnxruntime"
-        raise IntegrityError(f"{path}: no network that can be loaded ({type(error).__name__}). Cure: {cure}.") from None
+        raise IntegrityError(
+            f"{path}: no network that can be loaded ({type(error).__name__}). Cure: {_CURE}."
+        ) from None
 
 
 def _regions(chance: _Array, across: float, down: float) -> list[_Region]:

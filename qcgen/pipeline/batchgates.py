@@ -227,7 +227,9 @@ def _collapse(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Fi
         return _alarm(COLLAPSE, score < limit, how, message, score, limit)
     message += f" Two pictures of one prompt have the cosine {alike[0]:.3f} on average; up to {alike[1]:.3f} is usual."
     facts = {"within_prompts": f"{alike[0]:.4f}", "within_prompts_limit": f"{alike[1]:.4f}"}
-    return _alarm(COLLAPSE, score < limit or alike[0] > alike[1], how, message, score, limit, **facts)
+    if alike[0] > alike[1]:
+        return _alarm(COLLAPSE, True, how, message, alike[0], alike[1], **facts)
+    return _alarm(COLLAPSE, score < limit, how, message, score, limit, **facts)
 
 
 def _moved(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Finding:

@@ -25,7 +25,7 @@ from qcgen.qc.corruption import Corruption, corrupt
 from qcgen.qc.policy import Policy
 from qcgen.qc.registry import find_corruptions, find_detectors
 from qcgen.qc.separation import Values, auroc, conformal_limit, separate
-from qcgen.qc.standing import standings, verdicts
+from qcgen.qc.standing import NO_DEVICE, standings, verdicts
 from qcgen.qc.swaps import SWAPS, swap
 
 ALPHA = 0.02
@@ -104,7 +104,7 @@ def bench(
     found = [_domain(one, names, own, policies, settings, steps) for one in measured]
     people = _people(measured, quick, [name for name in quality if name in quick], settings)
     versions = {name: find_detectors()[name].version for name in names}
-    devices = None if device == "cpu" else _devices(measured, own, device)
+    devices = NO_DEVICE if device == "cpu" else _devices(measured, own, device)
     return QcBench(
         version=VERSION,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -117,16 +117,19 @@ def bench(
         verdicts=verdicts(found, people, devices, alpha=ALPHA),
         standings=standings(found, versions, alpha=ALPHA),
         people=people,
-        devices=devices,
+        devices=devices if isinstance(devices, Devices) else None,
     )
 
 
-def _devices(measured: Sequence[_Measured], own: Mapping[str, Policy | str], device: str) -> Devices | None:
+def _devices(measured: Sequence[_Measured], own: Mapping[str, Policy | str], device: str) -> Devices | str:
+    """The comparison, or why there is none."""
+    reasons = []
     for one in measured:
-        policy = own.get(one.pictures.name)
+        policy = own.get(one.pictures.name, "slow detectors are no part of it")
         if isinstance(policy, Policy):
             return compare_devices(one.parts.clean, policy, device=device)
-    return None
+        reasons.append(f"{one.pictures.name}: {policy}")
+    return f"no layer could be calibrated ({'; '.join(reasons)})"
 
 
 def _measure_clean(one: Pictures, scorer: Scorer, settings: Settings, steps: "_Steps") -> _Measured:

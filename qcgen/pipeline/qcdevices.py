@@ -17,8 +17,7 @@ _MOST = 2_000
 
 
 def compare_devices(pictures: Sequence[Picture], policy: Policy, *, device: str) -> Devices:
-    """Scores by the policy's pixel detectors, and verdicts by the policy, of the pictures that are of the first one's
-    size."""
+    """Scores by the policy's detectors that need no encoder, and its verdicts; pictures of the first one's size."""
     alike = [one for one in pictures if one.image.shape == pictures[0].image.shape][:_MOST]
     apart: dict[str, float | None] = {}
     differ = []
@@ -28,18 +27,18 @@ def compare_devices(pictures: Sequence[Picture], policy: Policy, *, device: str)
         images = torch.stack([one.image for one in part])
         prompts, fields = [one.prompt for one in part], [one.fields for one in part]
         here = inspector.measure(images, prompts, fields)
+        # Within, so that what is moved is as what is made there.
         with torch.inference_mode():
             there = inspector.measure(images.to(device), prompts, fields)
         for first, second in zip(here, there, strict=True):
             differ.append(judge(first, policy).reasons != judge(second, policy).reasons)
             for one, other in zip(first, second, strict=True):
-                apart[one.detector] = _worse(apart.get(one.detector, 0.0), one, other)
+                if isinstance(one, Score) or isinstance(other, Score):
+                    apart[one.detector] = _worse(apart.get(one.detector, 0.0), one, other)
     return Devices(device, apart, flagged(differ))
 
 
 def _worse(so_far: float | None, one: Measure, other: Measure) -> float | None:
-    if so_far is None or isinstance(one, Score) != isinstance(other, Score):
+    if so_far is None or not isinstance(one, Score) or not isinstance(other, Score):
         return None
-    if not isinstance(one, Score) or not isinstance(other, Score):
-        return so_far
     return max(so_far, abs(one.value - other.value) / max(1.0, abs(one.value)))

@@ -5,7 +5,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from qcgen.core.errors import SpecError
+from qcgen.core.types import ModelRef
+from qcgen.models.card import STUDENT_FILE
 from qcgen.models.find import resolve_model
+from qcgen.models.parts import find_parts
 from qcgen.qc.profile import Calibration, Profile
 from qcgen.qc.references import read_references
 from qcgen.qc.settings import TEMPLATES, Settings
@@ -21,7 +25,7 @@ _READERS: Mapping[str, tuple[str, ...]] = {
 
 
 def settings_of(profile: Profile, folder: Path | None) -> Settings:
-    """Raises PrerequisiteError or IntegrityError where references or teacher cannot be read.
+    """Raises SpecError, PrerequisiteError or IntegrityError where references or teacher cannot be read.
 
     Args:
         folder: where relative paths start; None leaves references and teacher out.
@@ -30,8 +34,7 @@ def settings_of(profile: Profile, folder: Path | None) -> Settings:
     if profile.references is not None and folder is not None:
         references = read_references(folder / profile.references)
     if profile.teacher is not None and folder is not None:
-        embedded = profile.teacher.startswith("embedded:")
-        teacher = resolve_model(profile.teacher if embedded else str(folder / profile.teacher), key="teacher")
+        teacher = _teacher(profile.teacher, folder)
     screening = profile.screening
     return Settings(
         templates=profile.templates,
@@ -41,6 +44,15 @@ def settings_of(profile: Profile, folder: Path | None) -> Settings:
         references=references,
         teacher=teacher,
     )
+
+
+def _teacher(name: str, folder: Path) -> ModelRef:
+    """Refused before a run begins: what is no diffusion model, and a student, which can only start from pure noise."""
+    found = resolve_model(name if name.startswith("embedded:") else str(folder / name), key="teacher")
+    if (found.folder / STUDENT_FILE).is_file():
+        raise SpecError(f"teacher: must be a multi-step model (got {name!r}, a student). Cure: its teacher.")
+    find_parts(found.folder, where="teacher")
+    return found
 
 
 def asked_of(settings: Settings) -> dict[str, str]:

@@ -36,11 +36,11 @@ def match(wanted: Sequence[str], there: Sequence[str], rng: np.random.Generator,
 def pair(one: Sequence[str], other: Sequence[str], rng: np.random.Generator) -> tuple[list[int], list[int]]:
     """Places in both such that each prompt is equally often in either, none drawn twice."""
     found: tuple[list[int], list[int]] = ([], [])
-    sides = [_by_prompt(prompts, rng) for prompts in (one, other)]
+    sides = [_places(prompts, rng.permutation(len(prompts))) for prompts in (one, other)]
     for prompt in sorted(sides[0].keys() & sides[1].keys()):
         n = min(len(side[prompt]) for side in sides)
         for kept, side in zip(found, sides, strict=True):
-            kept += side[prompt][:n]
+            kept += side[prompt][:n].tolist()
     return found
 
 
@@ -73,7 +73,7 @@ def sameness(
     A student that has one picture for each prompt left is as varied as its prompts, so that `variety` hardly moves.
     Draws without replacement from a finite reference vary too little, by (1 - f) / (1 + f) for a share f.
     """
-    mine, theirs = _places(prompts), _places(known)
+    mine, theirs = (_places(given, np.arange(len(given))) for given in (prompts, known))
     sizes = {name: min(len(mine[name]), len(theirs[name]) // 2) for name in sorted(mine.keys() & theirs.keys())}
     sizes = {name: size for name, size in sizes.items() if size > 1}
     if not sizes:
@@ -123,15 +123,12 @@ def trend(nights: Sequence[float]) -> tuple[float, float] | None:
     return None if chart is None else (abs(chart.values[-1] - chart.centre), chart.reach[-1])
 
 
-def _by_prompt(prompts: Sequence[str], rng: np.random.Generator) -> dict[str, list[int]]:
+def _places(prompts: Sequence[str], order: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
+    """Of each prompt, in this order."""
     found: dict[str, list[int]] = {}
-    for place in rng.permutation(len(prompts)).tolist():
+    for place in order.tolist():
         found.setdefault(prompts[place], []).append(place)
-    return found
-
-
-def _places(prompts: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
-    return {name: np.flatnonzero(np.array(prompts) == name) for name in set(prompts)}
+    return {name: np.array(places) for name, places in found.items()}
 
 
 def _mean_cosine(vectors: Float[Tensor, "n d"], groups: Sequence[npt.NDArray[np.int64]]) -> float:

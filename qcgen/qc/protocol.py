@@ -113,7 +113,13 @@ class Scores:
 class Detector(Protocol):
     """One file in `detectors/`. Pure and deterministic; holds no threshold; never raises on odd pictures (1x1,
     grey). One with `whole_batch = True` asks the encoder or a network of its own and is given the batch as it came;
-    others are given parts, several at the same time."""
+    others are given parts, several at the same time.
+
+    Three more class attributes may be left out. `slow = True`: `qcgen bench qc` shows it some of the clean pictures and
+    its own corruptions alone, and leaves it out of the layer. `learned = True`: it asks a network of its own, and its
+    time is not counted with the pixel detectors'. `shown_only`: why its number must not judge; a profile that gives it
+    an importance or a ceiling is refused with this reason.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]

@@ -27,6 +27,7 @@ from qcgen.qc.targets import (
     target_of,
 )
 
+NO_DEVICE = "needs a GPU"
 _SEEN = 0.6
 """A detector that is surely better than this sees something of a corruption: a missed target is worth a word."""
 _GAIN = 0.1
@@ -36,9 +37,13 @@ _MOST_CLEAN = 2
 
 
 def verdicts(
-    domains: Sequence[Domain], people: People | None, devices: Devices | None = None, *, alpha: float
+    domains: Sequence[Domain], people: People | None, devices: Devices | str = NO_DEVICE, *, alpha: float
 ) -> tuple[Verdict, ...]:
-    """Every target on every domain, then the layer's, people's, and what cannot be measured here."""
+    """Every target on every domain, then the layer's, people's, and what cannot be measured here.
+
+    Args:
+        devices: or why they were not compared.
+    """
     found = [
         _best(target, corruption, domain, alpha)
         for target in TARGETS
@@ -173,11 +178,11 @@ def _copies(domain: Domain) -> list[Verdict]:
     ]  # fmt: skip
 
 
-def _devices(devices: Devices | None) -> Verdict:
+def _devices(devices: Devices | str) -> Verdict:
     gate, what = "determinism", "CPU against GPU"
     wanted = f"within {DEVICES_APART:g}, same verdict on >= {SAME_VERDICT:.1%}"
-    if devices is None:
-        return Verdict(gate, what, "", wanted, None, "needs a GPU", "unmeasured")
+    if isinstance(devices, str):
+        return Verdict(gate, what, "", wanted, None, devices, "unmeasured")
     name, apart = max(devices.apart.items(), key=lambda one: float("inf") if one[1] is None else one[1])
     same = 1 - (devices.verdicts.rate or 0.0)
     got = f"{'no value on one' if apart is None else f'{apart:.1e} apart'}, same verdict on {same:.2%}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from qcgen.core.qcbenchresult import (
+    COPIES_BEYOND,
     COPIES_RECALL,
     DEVICES_APART,
     FALSE_PAIRS,
@@ -160,7 +161,8 @@ def duplicates_table(result: QcBench) -> Table:
             continue
         for name, one in domain.copies.found.items():
             interval = f"{one.low:.3f} to {one.high:.3f}"
-            state = _reached((one.rate or 0.0) >= COPIES_RECALL)
+            # No part of the target.
+            state: Cell = "" if name in COPIES_BEYOND else _reached((one.rate or 0.0) >= COPIES_RECALL)
             rows.append((domain.name, name, state, _auroc(one.rate or 0.0), interval, Number(one.of, str(one.of))))
         pairs = domain.copies.pairs
         interval = f"{1000 * pairs.low:.2f} to {1000 * pairs.high:.2f}"

@@ -1,11 +1,14 @@
 """What every detector must do, found by registry: a new file in `qc/detectors` is tested without a line here."""
 
+from functools import cache
+
 import pytest
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from qcgen.models.find import resolve_model
 from qcgen.qc.phash import phash
 from qcgen.qc.protocol import Batch, Detector, Scores, TileLines
 from qcgen.qc.references import References, pack
@@ -45,11 +48,16 @@ def _batch(images: UInt8[Tensor, "b 3 h w"], encoder: RandomClip, order: list[in
     )
 
 
+@cache
 def _settings() -> Settings:
     """Something for every key that a profile may have."""
     references = References(("a", "b"), pack(phash(_pictures(64)[:2].flip(-1))), sha256="")
     return Settings(
-        attributes={"colour": "{} cloth"}, unwanted=("a gun", "a knife"), wanted=("a dress",), references=references
+        attributes={"colour": "{} cloth"},
+        unwanted=("a gun", "a knife"),
+        wanted=("a dress",),
+        references=references,
+        teacher=resolve_model("embedded:teacher-apparel"),
     )
 
 

@@ -158,6 +158,27 @@ def test_a_second_device_is_held_against_the_cpu(result: QcBench, tmp_path: Path
     assert [one.state for one in result.verdicts if one.gate == "determinism"] == ["unmeasured"]
 
 
+def test_a_second_device_without_a_calibrated_layer_is_told_with_the_reason(result: QcBench) -> None:
+    def told(found: QcBench) -> str:
+        return next(one.got for one in found.verdicts if one.gate == "determinism")
+
+    assert told(result) == "needs a GPU"
+    small = bench(
+        [_pictures("things", 24, 3)],
+        ["blank"],
+        settings=Settings(Sizes(calibrate=12, clean=6, corrupt=6, side=64), (5,), 0, True),
+        teacher=None,
+        encoder=None,
+        policies={},
+        quality=(),
+        device=NAME,
+        tell=lambda done, total: None,
+    )
+    assert small.devices is None
+    assert told(small).startswith("no layer could be calibrated (things: ")
+    assert "needs at least 98" in told(small)
+
+
 def test_pictures_that_are_alike_count_as_false_pairs() -> None:
     smooth = _pictures("things", 6, 1).pictures
     alike = [replace(one, image=(smooth[0].image + i % 2).to(torch.uint8)) for i, one in enumerate(smooth)]
@@ -200,6 +221,9 @@ def test_the_result_is_read_as_it_was_written_and_its_page_stands_alone(result: 
     assert "gaussian noise" in html
     assert "## Targets" in text.read_text()
     assert "| things | shift and mirror | pass |" in text.read_text()
+    # What is shown only has no state, reached or not.
+    for name in COPIES_BEYOND:
+        assert f"| things | {name} |  |" in text.read_text()
 
 
 def test_the_student_makes_enough_to_calibrate_the_whole_layer_in_the_full_settings_only() -> None:

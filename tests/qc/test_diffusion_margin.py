@@ -1,6 +1,7 @@
 """The embedded teacher as a judge of outlines, on pictures of the embedded student."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ import torch
 from benchmarks.qc_subjects import TEACHER, Subject, asked, draw, vocabulary
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.models.find import resolve_model
-from qcgen.qc.asking import asked_of
+from qcgen.qc.asking import asked_of, of_settings
 from qcgen.qc.detectors.diffusion_margin import DiffusionMargin
 from qcgen.qc.policy import load_policy, read_policy
+from qcgen.qc.profile import find_profile, read_calibration, read_profile
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.settings import Settings
 
@@ -78,17 +80,42 @@ def test_the_evidence_orders_the_products_by_the_teachers_error(subjects: list[S
     assert sum(others) / 6 - own[0].value == pytest.approx(float(_score(batch).values[0]), abs=2e-4)
 
 
-def test_a_profile_names_its_teacher_and_the_calibration_keeps_its_digest(tmp_path: Path) -> None:
-    whole = json.loads(Path("qcgen/qc/profiles/apparel-careful.json").read_text()) | {"calibration": None}
-    (tmp_path / "careful.json").write_text(json.dumps(whole))
-    policy = read_policy(str(tmp_path / "careful.json"))
-    assert policy.settings.teacher is not None
-    assert asked_of(policy.settings)["teacher"] != asked_of(Settings()).get("teacher")
+def test_a_calibration_by_another_teacher_is_refused_and_one_without_it_is_not() -> None:
+    profile = read_profile(find_profile("apparel-careful"))
+    calibration = read_calibration(find_profile("apparel-careful").parent / str(profile.calibration))
+    assert calibration.asked["teacher"] == asked_of(SETTINGS)["teacher"]
+    assert of_settings(SETTINGS, calibration) == []
+    assert of_settings(Settings(), calibration) == []
+    other = calibration.model_copy(update={"asked": {"teacher": "another"}})
+    assert ["diffusion_margin" in told for told in of_settings(SETTINGS, other)] == [True]
+
+
+def test_the_careful_profile_is_the_other_one_and_the_teacher() -> None:
+    plain, careful = (read_profile(find_profile(name)) for name in ("apparel", "apparel-careful"))
+    assert {name: rule for name, rule in careful.detectors.items() if name != "diffusion_margin"} == plain.detectors
+    assert careful.detectors["diffusion_margin"].importance > 0
     assert load_policy("apparel").settings.teacher is None
 
 
-@pytest.mark.parametrize(("teacher", "error"), [("embedded:nobody", SpecError), ("no/folder", PrerequisiteError)])
-def test_a_teacher_that_is_not_there_is_told(tmp_path: Path, teacher: str, error: type[Exception]) -> None:
+def test_a_product_is_exchanged_as_a_word_of_its_own(subjects: list[Subject]) -> None:
+    one = replace(subjects[0], prompt="a skirting board that has a black skirt", key="odd")
+    within = replace(one, prompt="a skirting board")
+    assert _score(_batch([one])).reasons == (None,)
+    assert _score(_batch([within])).reasons == ("not_applicable",)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "error"),
+    [
+        ("embedded:nobody", SpecError),
+        ("no/folder", PrerequisiteError),
+        ("embedded:apparel", SpecError),
+        ("embedded:clip-apparel", PrerequisiteError),
+    ],
+)
+def test_what_cannot_be_a_teacher_is_told_before_anything_is_scored(
+    tmp_path: Path, teacher: str, error: type[Exception]
+) -> None:
     whole = json.loads(Path("qcgen/qc/profiles/apparel-careful.json").read_text())
     (tmp_path / "careful.json").write_text(json.dumps(whole | {"teacher": teacher, "calibration": None}))
     with pytest.raises(error, match="teacher"):

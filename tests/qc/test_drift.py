@@ -39,6 +39,16 @@ def alarms(trials: int, *, modes: int, start: int) -> int:
     return found
 
 
+def test_a_pair_has_each_prompt_equally_often_and_no_place_twice() -> None:
+    one, other = [f"p{i % 7}" for i in range(60)], [f"p{i % 11}" for i in range(80)]
+    mine, theirs = pair(one, other, np.random.default_rng(0))
+    assert [one[place] for place in mine] == [other[place] for place in theirs]
+    fewest = sum(min(one.count(f"p{i}"), other.count(f"p{i}")) for i in range(7))
+    assert len(set(mine)) == len(mine) == len(set(theirs)) == fewest
+    assert pair(one, other, np.random.default_rng(0)) == (mine, theirs)
+    assert pair(one, other, np.random.default_rng(1)) != (mine, theirs)
+
+
 def test_variety_of_good_batches_rarely_alarms() -> None:
     # At 1 % two or more of 12 come about once in 160 such tests; none of 100 alarmed when docs/qc.md was written.
     assert alarms(12, modes=MODES, start=0) <= 1

@@ -143,6 +143,23 @@ def test_a_damaged_or_missing_network_is_told_with_its_cure(content: bytes | Non
 
 
 @needs_reader
+@pytest.mark.parametrize(("other", "got"), [("no letters", 0), ("a letter less", 6622)])
+def test_another_network_that_loads_is_told_with_its_cure(other: str, got: int, tmp_path: Path) -> None:
+    finder, recogniser = (f"ch_PP-OCRv4_{kind}_infer.onnx" for kind in ("det", "rec"))
+    package = importlib.util.find_spec("rapidocr_onnxruntime")
+    assert package is not None
+    assert package.submodule_search_locations
+    models = Path(package.submodule_search_locations[0]) / "models"
+    found = (models / finder).read_bytes()
+    (tmp_path / finder).write_bytes(found)
+    # The list of letters lies in the file as it is; two that are joined are one.
+    read = (models / recogniser).read_bytes().replace("疗\n绚".encode(), "疗x绚".encode())
+    (tmp_path / recogniser).write_bytes(found if other == "no letters" else read)
+    with pytest.raises(IntegrityError, match=rf"rec_infer\.onnx: must list .* \(got {got} letters for .* Cure: pip"):
+        open_reader(tmp_path)
+
+
+@needs_reader
 def test_a_word_beyond_the_ceiling_rejects_with_what_was_read() -> None:
     profile = Profile.model_validate({**WHOLE, "detectors": {"text": {"importance": 0, "ceiling": 0.7}}})
     policy = build_policy(profile, None, sha256="")

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch.nn import functional as F
 
-from qcgen.core.trainspec import ArtifactHeadTraining
+from qcgen.core.errors import SpecError
+from qcgen.core.spec import load_yaml
+from qcgen.core.trainspec import ArtifactHeadTraining, TrainSpec
 from qcgen.data.imageset import read_image_set
 from qcgen.pipeline.planted import planted
 from qcgen.train.artifactbatch import Batches
@@ -76,3 +79,23 @@ def test_the_same_seed_draws_the_same_batch(tiny_set: Path) -> None:
     assert torch.equal(once[0], again[0])
     assert torch.equal(once[1], again[1])
     assert not torch.equal(once[0], batches.draw(seeded(6))[0])
+
+
+@pytest.mark.parametrize("area", ["0, 0.1", "0.2, 0.1", "0.2, 1"])
+def test_a_batch_without_twins_and_an_area_that_no_picture_has_are_told_together(area: str, tmp_path: Path) -> None:
+    path = tmp_path / "head.yaml"
+    body = "version: 1\nkind: artifact_head\nname: h\nout: o\nstudent: s\ndata: {path: d}\n"
+    path.write_text(f"{body}optim: {{lr: 0.1, batch: 1, steps: 1}}\narea: [{area}]\n")
+    with pytest.raises(SpecError) as caught:
+        load_yaml(path, TypeAdapter(TrainSpec))
+    assert [problem.removeprefix(f"{path}:") for problem in caught.value.problems] == [
+        "7 optim.batch: must be at least 2 (got 1). Nearest: 2.",
+        f"8 area: must rise within 0..1 (got {area}). The smallest share first, both above 0 and below 1.",
+    ]
+
+
+def test_the_smallest_batch_has_one_of_each_and_one_area_is_allowed(tiny_set: Path) -> None:
+    job = spec(tiny_set, area=(0.1, 0.1), optim={"lr": 1e-3, "batch": 2, "steps": 1})
+    images, masks = Batches(job, [read_image_set(tiny_set).images], planted(job).seen).draw(seeded())
+    assert len(images) == len(masks) == 2
+    assert not masks[0].any()

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.trainspec import ArtifactHeadTraining
 from qcgen.data.imageset import read_image_set
-from qcgen.models.artifacthead import load_head, scale, worst_cells
+from qcgen.models.artifacthead import ArtifactHead, load_head, save_head, scale, worst_cells
 from qcgen.models.card import read_card
 from qcgen.pipeline.train import run_training
 from qcgen.qc.registry import find_corruptions
@@ -83,8 +83,27 @@ def test_a_saved_head_gives_the_same_numbers_and_takes_any_size(chain: Path, tin
         load_head(tmp_path)
     weights = load_file(tmp_path / "h" / "artifact_head.safetensors")
     save_file({f"older.{name}": value for name, value in weights.items()}, tmp_path / "h" / "artifact_head.safetensors")
-    with pytest.raises(PrerequisiteError, match=r"h: holds a head of another make. Cure: train it again"):
+    with pytest.raises(
+        PrerequisiteError, match=r"h: holds a damaged head, or one of another make. Cure: train it again"
+    ):
         load_head(tmp_path / "h")
+
+
+@pytest.mark.parametrize("config", ['{"width": 8, "depth": 2}', "[8]", "{", '{"width": "wide"}', '{"width": -1}'])
+def test_a_head_that_this_version_cannot_build_is_told_with_its_cure(config: str, tmp_path: Path) -> None:
+    save_head(ArtifactHead(8), tmp_path)
+    assert load_head(tmp_path).width == 8
+    (tmp_path / "artifact_head.json").write_text(config)
+    with pytest.raises(PrerequisiteError, match=r"holds a damaged head, or one of another make. Cure: train"):
+        load_head(tmp_path)
+
+
+def test_weights_that_were_cut_off_are_told_with_their_cure(tmp_path: Path) -> None:
+    save_head(ArtifactHead(8), tmp_path)
+    whole = (tmp_path / "artifact_head.safetensors").read_bytes()
+    (tmp_path / "artifact_head.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PrerequisiteError, match=r"holds a damaged head, or one of another make. Cure: train"):
+        load_head(tmp_path)
 
 
 @pytest.mark.parametrize(

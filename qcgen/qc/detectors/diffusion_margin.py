@@ -1,5 +1,6 @@
 """Would the teacher rather have made another product of this picture?"""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -69,12 +70,18 @@ def _errors(batch: Batch, index: int) -> Mapping[str, float] | None:
     teacher, own = batch.settings.teacher, batch.fields[index].get("product", "")
     others = _spread([name for name in classes_of(batch, "product") if name != own])
     height, width = batch.images.shape[-2:]
-    if teacher is None or not own or own not in batch.prompts[index] or not others or height != width:
+    if teacher is None or not own or not _named(own).search(batch.prompts[index]) or not others or height != width:
         return None
-    captions = [batch.prompts[index].replace(own, name) for name in (own, *others)]
-    model = _denoiser(teacher.folder, str(batch.images.device))
+    before, *after = _named(own).split(batch.prompts[index])
+    captions = [name.join((before, *after)) for name in (own, *others)]
+    model = _denoiser(teacher.folder, teacher.digest, str(batch.images.device))
     errors = model.errors(batch.images[index : index + 1], captions, draws=_DRAWS, quantile=_QUANTILE)
     return dict(zip((own, *others), errors.tolist(), strict=True))
+
+
+def _named(product: str) -> re.Pattern[str]:
+    """As a word of its own: no hat in "that"."""
+    return re.compile(rf"(?<!\w){re.escape(product)}(?!\w)")
 
 
 def _spread(names: Sequence[str]) -> list[str]:
@@ -84,5 +91,6 @@ def _spread(names: Sequence[str]) -> list[str]:
 
 
 @lru_cache(maxsize=2)
-def _denoiser(folder: Path, device: str) -> Denoiser:
+def _denoiser(folder: Path, digest: str, device: str) -> Denoiser:
+    """By digest too: a folder can be replaced while a process lives."""
     return Denoiser(folder, device=device)
