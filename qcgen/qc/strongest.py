@@ -5,7 +5,7 @@ On a CPU numpy compares, finds and partitions several times as fast as torch; bo
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 _SAMPLE = 4096
@@ -24,13 +24,6 @@ def strongest(values: Float[Tensor, " n"], k: int, *, least: float) -> Int[Tenso
         return places
     found = values[places]
     return places[found >= _kth_smallest(found, len(found) - k + 1)]
-
-
-def true_places(mask: Bool[Tensor, " n"]) -> Int[Tensor, " m"]:
-    """Where a mask holds, in order."""
-    if mask.is_cpu:
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return torch.nonzero(mask)[:, 0]
 
 
 def _at_least(values: Float[Tensor, " n"], limit: float) -> Int[Tensor, " m"]:
