@@ -45,8 +45,8 @@ def explain_run(store: Store, run: RunInfo, inspector: Callable[[], "Inspector"]
     warn([done.warning] if done.warning else [])
 
 
-def complete_evidence(store: Store, run: RunInfo, policy: "Policy | None" = None) -> None:
-    """As `explain_run`, with the encoder of the run's job and its profile, unless another policy judged it."""
+def complete_evidence(store: Store, run: RunInfo, profile: str | None = None) -> None:
+    """As `explain_run`, with the encoder of the run's job and its profile, unless another one judged it."""
 
     def inspector() -> "Inspector":
         from qcgen.cli.wiring import prepare_torch
@@ -56,8 +56,8 @@ def complete_evidence(store: Store, run: RunInfo, policy: "Policy | None" = None
 
         prepare_torch()
         qc = JobSpec.model_validate_json(run.spec_json).qc
-        chosen = policy or read_policy(qc.profile, allow_stale=True)
-        return Inspector(chosen, load_encoder(qc.clip.model), _vocabulary(store, run))
+        policy = read_policy(profile or qc.profile, allow_stale=True)
+        return Inspector(policy, load_encoder(qc.clip.model), _vocabulary(store, run))
 
     explain_run(store, run, inspector)
 

@@ -37,12 +37,12 @@ def judge(
     from qcgen.cli.wiring import find_run, open_policy, opened, read_decisions
     from qcgen.pipeline.rejudge import rejudge
 
-    loaded = open_policy(policy, allow_stale=allow_stale)
+    loaded = open_policy(policy, allow_stale=allow_stale, with_teacher=False)
     said = None if decisions is None else {one.image_id: one.decision for one in read_decisions(decisions)}
     with opened(db, create=False) as store:
         before = read_summary(store, find_run(store, run))
         decided = rejudge(find_run(store, run), store, loaded, fdr=fdr, decisions=said)
-        complete_evidence(store, decided, loaded)
+        complete_evidence(store, decided, policy)
         judged = write_report_of(store, decided)
         summary = read_summary(store, judged)
     changes = [f"{name}: {before[name]} -> {summary[name]}" for name in ("accepted", "flagged", "rejected")]

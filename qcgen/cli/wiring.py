@@ -92,12 +92,12 @@ def newest_run(store: Store) -> RunInfo:
     return runs[0]
 
 
-def open_policy(profile: str, *, allow_stale: bool = False) -> "Policy":
+def open_policy(profile: str, *, allow_stale: bool = False, with_teacher: bool = True) -> "Policy":
     """The policy of a profile; what its gates do not live up to is told on stderr."""
     from qcgen.cli.console import warn
     from qcgen.qc.policy import load_policy
 
-    policy = load_policy(profile, allow_stale=allow_stale)
+    policy = load_policy(profile, allow_stale=allow_stale, with_teacher=with_teacher)
     warn([f"profile {policy.name}: {message}" for message in policy.warnings])
     return policy
 

@@ -23,6 +23,7 @@ FLAG_RATE = "gate_flag_rate"
 AQL = "gate_aql"
 FAILED = "gate_failed_items"
 ENCODER_DIGEST = "encoder_digest"
+TEACHER_DIGEST = "teacher_digest"
 """Key of `RunInfo.environment`."""
 _OF_EMBEDDINGS = (COLLAPSE, EMBEDDINGS)
 _PRODUCER_CONFIDENCE = 0.95

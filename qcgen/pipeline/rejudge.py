@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Measure, Outcome, Row, RunInfo, Score, Severity, Unscored, Verdict
-from qcgen.pipeline.gates import ENCODER_DIGEST, judge_run
+from qcgen.pipeline.gates import ENCODER_DIGEST, TEACHER_DIGEST, judge_run
 from qcgen.pipeline.reviewplan import plan_review
 from qcgen.qc.duplicates import find_duplicates, tell_old
 from qcgen.qc.groups import size_text, with_size
@@ -41,11 +41,16 @@ def rejudge(
         The run as stored, without a report: the old one tells of the old verdicts.
 
     Raises:
-        PrerequisiteError: the policy was calibrated for another student, encoder or size.
+        PrerequisiteError: the policy was calibrated for another student, encoder, teacher or size.
     """
     sizes = {size_text(row.width, row.height) for row in store.rows(run.run_id) if row.relpath is not None}
     size = sizes.pop() if len(sizes) == 1 else None
-    policy = policy.fit(model_digest=run.model_digest, encoder_digest=run.environment.get(ENCODER_DIGEST), size=size)
+    policy = policy.fit(
+        model_digest=run.model_digest,
+        encoder_digest=run.environment.get(ENCODER_DIGEST),
+        teacher_digest=run.environment.get(TEACHER_DIGEST),
+        size=size,
+    )
     qc = JobSpec.model_validate_json(run.spec_json).qc
     policy, queue = queue_policy(run.run_id, store, policy, fdr or qc.queue.fdr)
     verdicts = {row.image_id: _judge(row, policy) for row in store.rows(run.run_id) if row.relpath is not None}

@@ -25,7 +25,7 @@ from qcgen.pipeline.account import Account, Tell, WriteReport
 from qcgen.pipeline.assess import assess
 from qcgen.pipeline.embeddings import EmbeddingKeeper
 from qcgen.pipeline.executors.inprocess import Pending, work_through
-from qcgen.pipeline.gates import ENCODER_DIGEST, judge_run
+from qcgen.pipeline.gates import ENCODER_DIGEST, TEACHER_DIGEST, judge_run
 from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.record import begin_record
@@ -34,6 +34,7 @@ from qcgen.pipeline.rejudge import rejudge_duplicates, rejudge_queue
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
 from qcgen.pipeline.reviewplan import plan_review
+from qcgen.qc.asking import asked_of
 from qcgen.qc.groups import size_text
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.policy import Policy
@@ -96,7 +97,8 @@ def run_job(
         policy_sha256=policy.sha256,
         out_dir=folder,
     )
-    facts = {ITEMS_DIGEST: expansion.digest} | ({} if encoder_digest is None else {ENCODER_DIGEST: encoder_digest})
+    scored_by = {ENCODER_DIGEST: encoder_digest, TEACHER_DIGEST: asked_of(policy.settings).get("teacher")}
+    facts = {ITEMS_DIGEST: expansion.digest} | {name: one for name, one in scored_by.items() if one is not None}
     run = begin_record(
         job,
         job_path,

@@ -24,16 +24,17 @@ _READERS: Mapping[str, tuple[str, ...]] = {
 """Detectors whose scores change with a key."""
 
 
-def settings_of(profile: Profile, folder: Path | None) -> Settings:
+def settings_of(profile: Profile, folder: Path | None, *, with_teacher: bool = True) -> Settings:
     """Raises SpecError, PrerequisiteError or IntegrityError where references or teacher cannot be read.
 
     Args:
         folder: where relative paths start; None leaves references and teacher out.
+        with_teacher: False leaves the teacher alone out, for who scores nothing; its digest costs a read of its files.
     """
     references, teacher = None, None
     if profile.references is not None and folder is not None:
         references = read_references(folder / profile.references)
-    if profile.teacher is not None and folder is not None:
+    if profile.teacher is not None and folder is not None and with_teacher:
         teacher = _teacher(profile.teacher, folder)
     screening = profile.screening
     return Settings(
@@ -69,6 +70,12 @@ def asked_of(settings: Settings) -> dict[str, str]:
         for name, value in keys.items()
         if value is not None
     }
+
+
+def teacher_of(calibration: Calibration) -> str | None:
+    """The digest of the teacher that its detectors asked; None if none did."""
+    reads = any(one in calibration.detectors for one in _READERS["teacher"])
+    return calibration.asked.get("teacher") if reads else None
 
 
 def of_settings(settings: Settings, calibration: Calibration) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.qc.asking import of_settings, settings_of
+from qcgen.qc.asking import of_settings, settings_of, teacher_of
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
 from qcgen.qc.near import AGREEMENT
@@ -88,6 +88,7 @@ class Policy:
     sha256: str
     encoder_digest: str | None = None
     model_digest: str | None = None
+    teacher_digest: str | None = None
     group_by: tuple[str, ...] = ()
     groups: Mapping[Key, Level] = field(default_factory=dict)
     size: str | None = None
@@ -101,15 +102,29 @@ class Policy:
     settings: Settings = field(default_factory=Settings)
 
     def fit(
-        self, *, model_digest: str | None = None, encoder_digest: str | None = None, size: str | None = None
+        self,
+        *,
+        model_digest: str | None = None,
+        encoder_digest: str | None = None,
+        teacher_digest: str | None = None,
+        size: str | None = None,
     ) -> "Policy":
-        """This policy for pictures of a model, with an encoder, of a size; None is not looked at.
+        """This policy for pictures of a model, with an encoder and a teacher, of a size; None is not looked at.
+
+        Args:
+            teacher_digest: as `asking.asked_of` writes it.
 
         Raises:
             PrerequisiteError: it was calibrated with others, unless `allow_stale`.
         """
-        calibrated = {"model": self.model_digest, "encoder": self.encoder_digest, "size": self.size}
-        return self.admit(of_work(calibrated, {"model": model_digest, "encoder": encoder_digest, "size": size}))
+        calibrated = {
+            "model": self.model_digest,
+            "encoder": self.encoder_digest,
+            "teacher": self.teacher_digest,
+            "size": self.size,
+        }
+        given = {"model": model_digest, "encoder": encoder_digest, "teacher": teacher_digest, "size": size}
+        return self.admit(of_work(calibrated, given))
 
     def admit(self, problems: Sequence[str]) -> "Policy":
         """This policy in spite of the problems, if that is allowed; raises PrerequisiteError if not."""
@@ -141,15 +156,18 @@ class Policy:
         return tuple(rule.detector for rule in self.rules)
 
 
-def load_policy(profile: str, *, allow_stale: bool = False) -> Policy:
+def load_policy(profile: str, *, allow_stale: bool = False, with_teacher: bool = True) -> Policy:
     """The policy of a built-in profile's name or of a profile file's path.
+
+    Args:
+        with_teacher: False for stored scores: the teacher's files are not read, `fit` holds it against the run's.
 
     Raises:
         SpecError: unknown profile or detector, malformed file; lists every mistake.
         PrerequisiteError: the calibration is missing, or stale (`stale.of_files`) without `allow_stale`; or a detector
             gates that has no passing table (`qc.proof`).
     """
-    policy = read_policy(profile, allow_stale=allow_stale)
+    policy = read_policy(profile, allow_stale=allow_stale, with_teacher=with_teacher)
     _refuse_shown_only(policy)
     refused, warned = examine({rule.detector: rule.version for rule in policy.rules if rule.importance > 0})
     if refused:
@@ -157,7 +175,7 @@ def load_policy(profile: str, *, allow_stale: bool = False) -> Policy:
     return replace(policy, warnings=tuple(warned))
 
 
-def read_policy(profile: str, *, allow_stale: bool = False) -> Policy:
+def read_policy(profile: str, *, allow_stale: bool = False, with_teacher: bool = True) -> Policy:
     """As `load_policy`, but whatever gates may gate: for the measurement that makes the tables."""
     path = find_profile(profile)
     wanted = read_profile(path)
@@ -165,7 +183,9 @@ def read_policy(profile: str, *, allow_stale: bool = False) -> Policy:
     calibration = read_calibration(calibration_path) if calibration_path else None
     references_path = path.parent / wanted.references if wanted.references else None
     sha256 = _digest(path, calibration_path, references_path)
-    policy = build_policy(wanted, calibration, sha256=sha256, allow_stale=allow_stale, folder=path.parent)
+    policy = build_policy(
+        wanted, calibration, sha256=sha256, allow_stale=allow_stale, folder=path.parent, with_teacher=with_teacher
+    )
     beside = None if calibration_path is None else embeddings_beside(calibration_path)
     return replace(policy, embeddings=beside if beside is not None and beside.is_file() else None)
 
@@ -177,11 +197,12 @@ def build_policy(
     sha256: str,
     allow_stale: bool = False,
     folder: Path | None = None,
+    with_teacher: bool = True,
 ) -> Policy:
     """Join a profile with its calibration; the errors of `load_policy`.
 
     Args:
-        folder: where the profile's relative paths start; None leaves its references out.
+        folder: where the profile's relative paths start; None leaves its references and its teacher out.
     """
     known = find_detectors()
     unknown = [name for name in profile.detectors if name not in known]
@@ -200,13 +221,14 @@ def build_policy(
         sha256=sha256,
         encoder_digest=calibration.encoder_digest if calibration else None,
         model_digest=calibration.model_digest if calibration else None,
+        teacher_digest=teacher_of(calibration) if calibration else None,
         group_by=calibration.group_by if calibration else (),
         groups={} if calibration is None else _levels(calibration, rules, profile.alpha),
         size=calibration.size if calibration else None,
         allow_stale=allow_stale,
         background=profile.background,
         tile_px=profile.tile_px,
-        settings=settings_of(profile, folder),
+        settings=settings_of(profile, folder, with_teacher=with_teacher),
     )
     if calibration is None:
         return policy

@@ -2,11 +2,14 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import PIL.Image
 import pytest
+
+from qcgen.models.find import ASSETS
 
 Qcgen = Callable[..., tuple[int, str, str]]
 PROMISED = {
@@ -90,6 +93,23 @@ def test_judging_by_a_stricter_policy_rejects_and_turns_the_gate_red(job: Path, 
     after = json.loads(out)
     assert (code, after["rejected"], after["accepted"]) == (1, 8, 0), err
     assert after["policy_sha256"] != before["policy_sha256"]
+
+
+def test_a_run_is_judged_again_without_the_teacher_that_its_scores_came_from(
+    job: Path, qcgen: Qcgen, workplace: Path
+) -> None:
+    teacher = workplace / "teacher"
+    shutil.copytree(ASSETS / "teacher-apparel", teacher)
+    (workplace / "apparel").symlink_to(ASSETS / "apparel")  # whose autoencoder it shares
+    plain = workplace / "plain.json"
+    plain.write_text(json.dumps(json.loads(plain.read_text()) | {"teacher": "teacher"}))
+    before = json.loads(qcgen("run", job, "--limit", "4", "--json")[1])
+    shutil.rmtree(teacher)
+    code, out, err = qcgen("judge", "toy-catalogue", "--policy", "plain.json", "--json")
+    assert code == 0, err
+    assert json.loads(out)["policy_sha256"] == before["policy_sha256"]
+    code, _, err = qcgen("run", job, "--limit", "4")
+    assert (code, "teacher" in err) == (3, True)
 
 
 def test_scoring_the_pictures_of_a_run_gives_the_numbers_of_the_run(
