@@ -15,6 +15,7 @@ from qcgen.core.wording import file_name
 if TYPE_CHECKING:
     from qcgen.core.types import Measure
     from qcgen.qc.policy import Policy
+    from qcgen.qc.profile import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ def calibrate(
         group_by=group or (),
         asked=asked_of(policy.settings),
     )
-    write_calibration(made, target)
-    _write_embeddings(accepted, target)
+    # The calibration comes last because it names the bytes of the other file.
+    write_calibration(made.model_copy(update={"embeddings": _write_embeddings(accepted, target)}), target)
     groups = {"groups": len(made.groups), "backed_off": len(made.backed_off)}
     text = f"{describe(made)}\ncalibration: {target}"
     print_result({"calibration": target, "n": made.n, **groups}, as_json=json, text=text)
@@ -126,16 +127,18 @@ def _of_run(name: str, policy: "Policy", *, db: str) -> _Accepted:
     return _Accepted(measures, fields, told, run.model_digest, encoder, Path(run.out_dir), ids)
 
 
-def _write_embeddings(accepted: _Accepted, target: Path) -> None:
+def _write_embeddings(accepted: _Accepted, target: Path) -> "Kept | None":
     """Beside the calibration, for the gates on whole batches; an older file must not outlive its calibration."""
     from qcgen.pipeline.embeddings import embeddings_of
     from qcgen.qc.embeddings import write_embeddings
-    from qcgen.qc.profile import embeddings_beside
+    from qcgen.qc.profile import embeddings_beside, keep_embeddings
 
     path = embeddings_beside(target)
     path.unlink(missing_ok=True)
     kept = None if accepted.out_dir is None else embeddings_of(accepted.out_dir, accepted.encoder)
-    if kept is not None and accepted.encoder is not None:
-        mine = kept.only(accepted.ids)
-        vectors = mine.vectors.half().numpy()
-        write_embeddings(path, encoder=accepted.encoder, ids=mine.ids, prompts=mine.prompts, vectors=vectors)
+    if kept is None or accepted.encoder is None:
+        return None
+    mine = kept.only(accepted.ids)
+    vectors = mine.vectors.half().numpy()
+    write_embeddings(path, encoder=accepted.encoder, ids=mine.ids, prompts=mine.prompts, vectors=vectors)
+    return keep_embeddings(path)

@@ -15,7 +15,7 @@ from qcgen.qc.profile import (
     GroupReference,
     Profile,
     Reference,
-    embeddings_beside,
+    find_embeddings,
     find_profile,
     read_calibration,
     read_profile,
@@ -172,7 +172,7 @@ def load_policy(profile: str, *, allow_stale: bool = False, with_teacher: bool =
     refused, warned = examine({rule.detector: rule.version for rule in policy.rules if rule.importance > 0})
     if refused:
         raise PrerequisiteError("\n".join(f"profile {policy.name} detectors.{one}" for one in refused))
-    return replace(policy, warnings=tuple(warned))
+    return replace(policy, warnings=(*policy.warnings, *warned))
 
 
 def read_policy(profile: str, *, allow_stale: bool = False, with_teacher: bool = True) -> Policy:
@@ -186,8 +186,11 @@ def read_policy(profile: str, *, allow_stale: bool = False, with_teacher: bool =
     policy = build_policy(
         wanted, calibration, sha256=sha256, allow_stale=allow_stale, folder=path.parent, with_teacher=with_teacher
     )
-    beside = None if calibration_path is None else embeddings_beside(calibration_path)
-    return replace(policy, embeddings=beside if beside is not None and beside.is_file() else None)
+    if calibration is None or calibration_path is None:
+        return policy
+    found = find_embeddings(calibration, calibration_path)
+    lost = found is None and calibration.embeddings is not None
+    return replace(policy, embeddings=found, warnings=(_lost(calibration),) if lost else ())
 
 
 def build_policy(
@@ -300,6 +303,14 @@ def _rule(profile: Profile, detector: Detector, reference: Reference | None, joi
         other_floor=wanted.other_floor,
     )
     return with_limits(rule, joint, profile.alpha)
+
+
+def _lost(calibration: Calibration) -> str:
+    assert calibration.embeddings is not None
+    return (
+        f"calibration: its pictures' embeddings ({calibration.embeddings.file}) are missing or no longer those it was "
+        "made with, so the batch gates compare with earlier runs. Cure: qcgen calibrate again"
+    )
 
 
 def _digest(*paths: Path | None) -> str:

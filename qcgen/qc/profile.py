@@ -1,5 +1,6 @@
 """The files behind a policy: a profile (what a catalogue wants) and a calibration (what good pictures score)."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from importlib.resources import files
@@ -127,6 +128,13 @@ class GroupReference(_Frozen):
     joint: tuple[FiniteFloat, ...]
 
 
+class Kept(_Frozen):
+    """A file in a calibration's own folder; several calibrations of the same pictures may name the same one."""
+
+    file: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
+    sha256: str
+
+
 class Calibration(_Frozen):
     """Thresholds' source: `detectors` from one half of the reference, `joint` (the min-p statistics) from the other.
 
@@ -138,6 +146,7 @@ class Calibration(_Frozen):
         group_by: item fields (or `size_px`) that make groups, coarsest first; `groups` have limits of their own.
         backed_off: groups that had too few pictures for that, with how many.
         asked: digests of the profile's keys that scores depend on (`asking.asked_of`).
+        embeddings: of the reference pictures; None: `embeddings_beside`, unpinned.
     """
 
     version: Literal[1]
@@ -158,8 +167,10 @@ class Calibration(_Frozen):
     groups: tuple[GroupReference, ...] = ()
     backed_off: Mapping[str, int] = {}
     asked: Mapping[str, str] = {}
+    embeddings: Kept | None = None
 
 
+_EMBEDDINGS = ".embeddings.npz"
 _File = TypeVar("_File", Profile, Calibration)
 
 
@@ -190,8 +201,30 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def embeddings_beside(calibration: Path) -> Path:
-    """The file of the reference pictures' embeddings."""
-    return calibration.with_suffix(".embeddings.npz")
+    """A calibration's own file of the reference pictures' embeddings."""
+    return calibration.with_suffix(_EMBEDDINGS)
+
+
+def find_embeddings(calibration: Calibration, path: Path) -> Path | None:
+    """The file of the reference pictures' embeddings; None where it is missing, or holds other bytes than are named."""
+    kept = calibration.embeddings
+    found = embeddings_beside(path) if kept is None else path.with_name(kept.file)
+    return found if found.is_file() and (kept is None or _sha256(found) == kept.sha256) else None
+
+
+def keep_embeddings(path: Path) -> Kept:
+    """Name a file for its calibration; where another one in the folder has the same bytes, that one stays alone."""
+    digest, size = _sha256(path), path.stat().st_size
+    for other in sorted(path.parent.glob(f"*{_EMBEDDINGS}")):
+        if other != path and other.stat().st_size == size and _sha256(other) == digest:
+            path.unlink()
+            return Kept(file=other.name, sha256=digest)
+    return Kept(file=path.name, sha256=digest)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:

@@ -68,6 +68,22 @@ def test_a_second_night_is_compared_with_the_first_and_a_sample_is_looked_at(
         assert told in str(gates(json.loads(out))["gate_sampling"]["message"])
 
 
+def test_two_calibrations_of_one_run_share_its_embeddings(
+    write: Callable[[int, dict[str, object]], Path], qcgen: Qcgen, workplace: Path
+) -> None:
+    plain = json.loads((workplace / "plain.json").read_text())
+    (workplace / "loose.json").write_text(json.dumps(plain | {"alpha": 0.1}))
+    assert qcgen("run", write(1, {}), "--limit", "24")[0] == 0
+    for name in ("a", "b"):
+        target = f"calibrations/{name}.json"
+        code, _, err = qcgen("calibrate", "toy-catalogue", "--profile", "loose.json", "--out", target)
+        assert code == 0, err
+    folder = workplace / "calibrations"
+    kept = [json.loads((folder / f"{name}.json").read_text())["embeddings"] for name in ("a", "b")]
+    assert kept[0] == kept[1]
+    assert [path.name for path in folder.glob("*.npz")] == [kept[0]["file"]] == ["a.embeddings.npz"]
+
+
 def test_decisions_with_mistakes_are_all_told(
     write: Callable[[int, dict[str, object]], Path], qcgen: Qcgen, workplace: Path
 ) -> None:

@@ -1,17 +1,27 @@
 """From measures to a calibration, to a file, to a policy; and what is refused on the way."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import Measure, Outcome, Score, Unscored
 from qcgen.qc.calibrate import calibrate, describe
 from qcgen.qc.judge import judge
 from qcgen.qc.policy import load_policy
-from qcgen.qc.profile import Profile, find_profile, read_profile, write_calibration
+from qcgen.qc.profile import (
+    Kept,
+    Profile,
+    find_profile,
+    keep_embeddings,
+    read_calibration,
+    read_profile,
+    write_calibration,
+)
 from qcgen.qc.registry import find_detectors
 
 _PROFILE = Profile.model_validate(
@@ -148,3 +158,42 @@ def test_the_built_in_profile_loads_and_names_known_detectors() -> None:
     policy = load_policy("apparel")
     assert set(policy.names()) <= set(find_detectors())
     assert read_profile(find_profile("apparel")).alpha == policy.alpha
+
+
+def test_two_calibrations_of_the_same_pictures_keep_their_embeddings_once(tmp_path: Path) -> None:
+    mine, same, other = (tmp_path / f"{name}.embeddings.npz" for name in ("mine", "same", "other"))
+    other.write_bytes(b"of other pictures")
+    mine.write_bytes(b"of these pictures")
+    assert keep_embeddings(mine).file == mine.name
+    same.write_bytes(mine.read_bytes())
+    assert keep_embeddings(same) == keep_embeddings(mine)
+    assert sorted(tmp_path.iterdir()) == [mine, other]
+
+
+def test_embeddings_that_are_no_longer_those_of_the_calibration_are_left_out_and_told(tmp_path: Path) -> None:
+    profile, calibration = _written(tmp_path), tmp_path / "test-calibration.json"
+    kept = tmp_path / "shared.embeddings.npz"
+    kept.write_bytes(b"of these pictures")
+    made = read_calibration(calibration).model_copy(update={"embeddings": keep_embeddings(kept)})
+    write_calibration(made, calibration)
+    policy = load_policy(str(profile))
+    assert policy.embeddings == kept
+    assert not any(kept.name in told for told in policy.warnings)
+    kept.write_bytes(b"of those pictures")
+    policy = load_policy(str(profile))
+    assert policy.embeddings is None
+    assert any(kept.name in told for told in policy.warnings)
+
+
+@pytest.mark.parametrize("file", ["../outside.npz", "/outside.npz", "a\\b.npz", "", "a\0b"])
+def test_a_calibration_names_embeddings_in_its_own_folder_alone(file: str) -> None:
+    with pytest.raises(ValidationError):
+        Kept(file=file, sha256="0")
+
+
+def test_no_file_of_embeddings_is_packed_twice() -> None:
+    folder = Path(str(files("qcgen.qc"))) / "calibrations"
+    packed = sorted(folder.glob("*.npz"))
+    assert len({path.read_bytes() for path in packed}) == len(packed)
+    both = [load_policy(name).embeddings.resolve() for name in ("apparel", "apparel-careful")]
+    assert both == [(folder / "apparel.embeddings.npz").resolve()] * 2
