@@ -21,7 +21,6 @@ from qcgen.store.sql import open_store
 
 LABELS = Path(__file__).parent / "labels" / "apparel.csv"
 PROFILES = ("apparel", "apparel-careful")
-_FOLDS = 5
 _LOAD = 0.2
 
 
@@ -78,7 +77,7 @@ def _learned(rows: list[Row], bad: np.ndarray, profile: str) -> Values:
     matrix = np.array(
         [[(-1.0 if rule.higher_is_better else 1.0) * row.measures[rule.detector] for rule in rules] for row in rows]
     )
-    fold = folds_by_group([row.prompt for row in rows], _FOLDS, seed=0)
+    fold = folds_by_group([row.prompt for row in rows], seed=0)
     return out_of_fold(matrix, bad, ~bad, fold)[1]
 
 

@@ -16,9 +16,10 @@ from qcgen.qc.asking import asked_of
 from qcgen.qc.calibrate import calibrate
 from qcgen.qc.groups import with_size
 from qcgen.qc.judge import judge, p_values
-from qcgen.qc.learn import fit_weights, folds, importances, predict, refuse_too_few
+from qcgen.qc.learn import fit_weights, importances, predict, refuse_too_few
 from qcgen.qc.policy import Policy, build_policy
 from qcgen.qc.profile import Calibration, Profile, write_calibration
+from qcgen.qc.separation import folds_by_group
 
 Shares = Mapping[str, Mapping[str, Mapping[str, float]]]
 
@@ -97,7 +98,9 @@ def propose(
     names = [rule.detector for rule in policy.rules if rule.reference is not None]
     lesson = _Lesson(seen, known, rejected, _weights(seen, known), names, profile, policy, encoder, model)
     flagged = np.zeros(len(known), dtype=bool)
-    for part in folds([one.product for one in known]):
+    fold = folds_by_group([one.product for one in known])
+    for held in np.unique(fold):
+        part = np.flatnonzero(fold == held)
         made = build_policy(*lesson.learn({known[place].product for place in part}), sha256="")
         flagged[part] = [_flags(known[place], made) for place in part]
     now = np.array([_flags(one, policy) for one in known], dtype=bool)

@@ -13,7 +13,6 @@ from qcgen.qc.learned import Matrix, fit, p_matrix
 from qcgen.qc.separation import Values, folds_by_group, separate, worst_share
 
 _BAD, _GOOD = 0.2, 0.5
-_FOLDS = 5
 _FEWEST = 8
 
 
@@ -33,7 +32,7 @@ def against_people(
     names = [name for name, values in scores.items() if np.isfinite(values).mean() > 0.5]
     together = [name for name in quality if name in names]
     matrix = np.stack([scores[name] for name in together], axis=1)
-    fold = folds_by_group([picture.prompt or picture.key for picture in pictures], _FOLDS, seed=seed)
+    fold = folds_by_group([picture.prompt or picture.key for picture in pictures], seed=seed)
     joint, learned = out_of_fold(matrix, bad, good, fold)
     evidence = -np.log(p_matrix(matrix, matrix[good]))
     asked = bad | good

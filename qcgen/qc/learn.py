@@ -13,7 +13,6 @@ from qcgen.core.errors import SpecError
 from qcgen.qc.learned import fit
 
 FEWEST_REJECTS = 30
-FOLDS = 5
 _RIDGE = 1e-3
 _LEAST = 0.02
 _DRAWS = 1000
@@ -78,17 +77,6 @@ def importances(names: Sequence[str], weights: Numbers) -> dict[str, float]:
         )
     shares = (weights / largest).round(3)
     return {name: float(share) if share >= _LEAST else 0.0 for name, share in zip(names, shares, strict=True)}
-
-
-def folds(products: Sequence[str]) -> list[list[int]]:
-    """Places in up to five parts, every product whole in one of them, about equally large."""
-    members: dict[str, list[int]] = {}
-    for place, product in enumerate(products):
-        members.setdefault(product, []).append(place)
-    parts: list[list[int]] = [[] for _ in range(min(FOLDS, len(members)))]
-    for _, places in sorted(members.items(), key=lambda one: (-len(one[1]), one[0])):
-        min(parts, key=len).extend(places)
-    return parts
 
 
 def predict(

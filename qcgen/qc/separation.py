@@ -1,6 +1,7 @@
 """How well scores tell spoiled pictures from clean ones. Scores are badness: higher is worse, -inf has no value."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +13,7 @@ from scipy.stats import binomtest
 Values = npt.NDArray[np.float64]
 
 RESAMPLES = 200
+_FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,22 @@ def worst_share(badness: Values, bad: npt.NDArray[np.bool_], share: float) -> fl
     return found / max(1, int(bad.sum()))
 
 
-def folds_by_group(groups: Sequence[str], folds: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """A fold for each row; rows of one group are in one fold, groups are dealt in a drawn order."""
-    names = sorted(set(groups))
-    order = np.random.default_rng(seed).permutation(len(names))
-    fold = {names[place]: rank % folds for rank, place in enumerate(order)}
+def folds_by_group(groups: Sequence[str], *, seed: int | None = None) -> npt.NDArray[np.int64]:
+    """One of up to five folds for each row; rows of one group are in one fold.
+
+    Args:
+        seed: folds get equally many groups, in a drawn order; None: about equally many rows, the largest group first.
+    """
+    rows = Counter(groups)
+    names, weights = sorted(rows, key=lambda one: (-rows[one], one)), rows
+    if seed is not None:
+        names, weights = sorted(rows), Counter(set(groups))
+        names = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
+    filled = [0] * min(_FOLDS, len(names))
+    fold: dict[str, int] = {}
+    for name in names:
+        fold[name] = filled.index(min(filled))
+        filled[fold[name]] += weights[name]
     return np.array([fold[group] for group in groups])
 
 

@@ -1,10 +1,10 @@
-"""The fit behind a proposed policy: signs, weights, folds, intervals, refusals."""
+"""The fit behind a proposed policy: signs, weights, intervals, refusals."""
 
 import numpy as np
 import pytest
 
 from qcgen.core.errors import SpecError
-from qcgen.qc.learn import fit_weights, folds, importances, predict, refuse_too_few
+from qcgen.qc.learn import fit_weights, importances, predict, refuse_too_few
 
 
 def surprises(n: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -51,16 +51,6 @@ def test_nothing_to_learn_is_refused() -> None:
 
 def test_small_weights_become_zero() -> None:
     assert importances(["a", "b", "c"], np.array([2.0, 1.0, 0.01])) == {"a": 1.0, "b": 0.5, "c": 0.0}
-
-
-def test_every_product_is_whole_in_one_fold() -> None:
-    products = [f"p{i % 13}" for i in range(130)]
-    parts = folds(products)
-    assert len(parts) == 5
-    assert sorted(place for part in parts for place in part) == list(range(130))
-    where = [{products[place] for place in part} for part in parts]
-    assert sum(map(len, where)) == 13
-    assert len(folds(["a", "b"])) == 2
 
 
 def test_every_reason_against_learning_is_told() -> None:

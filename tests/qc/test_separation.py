@@ -69,11 +69,20 @@ def test_worst_share_counts_ties_in_part() -> None:
 
 def test_a_group_is_never_in_two_folds() -> None:
     groups = [f"prompt {i % 13}" for i in range(90)]
-    folds = folds_by_group(groups, 5, seed=1)
+    folds = folds_by_group(groups, seed=1)
     assert {len({int(fold) for fold, group in zip(folds, groups, strict=True) if group == one}) for one in groups} == {
         1
     }
     assert set(folds.tolist()) == {0, 1, 2, 3, 4}
+
+
+def test_undrawn_folds_are_about_equally_large_with_every_group_whole() -> None:
+    groups = [f"product {i % 13}" for i in range(130)] + ["product 0"] * 20
+    folds = folds_by_group(groups)
+    whole = {(group, int(fold)) for group, fold in zip(groups, folds, strict=True)}
+    assert len(whole) == 13
+    assert np.bincount(folds).tolist() == [30, 30, 30, 30, 30]
+    assert set(folds_by_group(["a", "b"]).tolist()) == {0, 1}
 
 
 def test_p_values_are_the_conformal_ones_and_no_value_gives_one() -> None:
