@@ -16,7 +16,6 @@ from torch import Tensor
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.models.protocol import Noising
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow")
 _EDM_SCHEDULERS = {"EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"}
 _RHO = 7.0
 # Below this alpha, an error of the predicted noise reaches x_0 a thousandfold: no float32 network survives it.

@@ -1,9 +1,8 @@
 """The dry run: what a job would make, how large, how long, and what stands against it. Loads and writes nothing."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
@@ -60,10 +59,6 @@ class Plan:
     blocked: bool
     first_items: tuple[Item, ...]
     items_digest: str
-
-    def to_json(self) -> str:
-        """One JSON object with all fields."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
 
 
 def make_plan(

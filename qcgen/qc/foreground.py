@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from qcgen.qc.colour import NAMES, name_codes
 from qcgen.qc.planes import Planes
 
 _SIDE = 32
@@ -64,11 +63,6 @@ def find_clusters(planes: Planes) -> Clusters:
 def in_frame() -> Bool[Tensor, "1024"]:
     """Which of the small pixels are the outermost sixteenth on each side."""
     return _masks()[1]
-
-
-def name_colours(images: UInt8[Tensor, "b 3 h w"]) -> list[str]:
-    """The name of each picture's dominant garment colour."""
-    return [NAMES[i] for i in name_codes(find_clusters(Planes(images)).colour()).tolist()]
 
 
 def _farthest_points(lab: Float[Tensor, "b n 3"]) -> Float[Tensor, "b k 3"]:

@@ -13,15 +13,6 @@ from qcgen.report.protocol import Exhibit
 from qcgen.report.runview import Worst
 
 
-def read_evidence(folder: Path, row: Row) -> Record | None:
-    """What is shown of a row, strongest reason first; None where there is nothing.
-
-    Args:
-        folder: the run's, that `Row.relpath` is relative to. The files that a record names lie in its `evidence`.
-    """
-    return evidence_of(folder, row)
-
-
 def find_overlays(folder: Path) -> dict[str, str]:
     """By image id, the map of the strongest reason that has one; relative to the run's folder."""
     found = {}

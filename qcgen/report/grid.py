@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from array import array
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -133,7 +132,3 @@ def _pack(column: "array[int] | array[float]") -> str:
 
 def _quote(text: str) -> str:
     return _CLOSES.sub(lambda hit: f"\\u{ord(hit[0]):04x}", json.dumps(text))
-
-
-def filter_fields() -> Sequence[str]:
-    return _FILTER_FIELDS

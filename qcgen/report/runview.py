@@ -20,7 +20,6 @@ class Counts:
         accepted, flagged, rejected: the policy's verdicts; they sum to `generated`. `flagged` is the outcome `review`.
         retried: items whose standing attempt is not the first.
         waiting: flagged items that no person has accepted or rejected.
-        passed_by_person, refused_by_person: items with such a decision, whatever the verdict was.
         audited, audited_bad: accepted items that a person looked at, and those refused.
         shippable: accepted and not refused, or flagged or rejected and passed by a person.
     """
@@ -33,8 +32,6 @@ class Counts:
     rejected: int
     retried: int
     waiting: int
-    passed_by_person: int
-    refused_by_person: int
     audited: int
     audited_bad: int
     shippable: int

@@ -76,8 +76,6 @@ class Tally:
             rejected=self._outcomes[Outcome.REJECT],
             retried=self._plain["retried"],
             waiting=self._plain["waiting"],
-            passed_by_person=self._plain["passed"],
-            refused_by_person=self._plain["refused"],
             audited=self._plain["audited"],
             audited_bad=self._plain["audited_bad"],
             shippable=self._plain["shippable"],
@@ -116,8 +114,6 @@ class Tally:
 
     def _count_person(self, row: Row, outcome: Outcome) -> None:
         passed, refused = row.decision == Outcome.ACCEPT, row.decision == Outcome.REJECT
-        self._plain["passed"] += passed
-        self._plain["refused"] += refused
         if outcome is Outcome.ACCEPT:
             self._plain["audited"] += passed or refused
             self._plain["audited_bad"] += refused

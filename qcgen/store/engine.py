@@ -111,10 +111,6 @@ def _writing(file: Path) -> AbstractContextManager[object]:
     return _WRITERS.setdefault(file.resolve(), RLock())
 
 
-def make_engine(url: str) -> Engine:
-    return open_database(url).engine
-
-
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)

@@ -13,7 +13,7 @@ from qcgen.pipeline.evidence import explain_rows
 from qcgen.pipeline.rejudge import rejudge
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.policy import load_policy
-from qcgen.report.evidence import find_overlays, read_evidence
+from qcgen.report.evidence import find_overlays
 from qcgen.store.sql import open_store
 from tests.pipeline.toyjob import PROFILE, make_job, run_toy
 
@@ -44,7 +44,7 @@ def test_every_doubtful_picture_gets_a_record_with_the_number_and_its_limit(run,
     done = explain_rows(missing_evidence(rows, folder), folder, inspector, lambda one: None)
     assert (done.made, done.warning) == (len(_doubtful(rows)), None)
     for row in _doubtful(rows):
-        record = read_evidence(folder, row)
+        record = evidence_of(folder, row)
         assert record is not None
         first = record.reasons[0]
         assert (first.kind, first.value, first.limit) == (

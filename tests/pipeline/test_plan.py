@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from qcgen.cli.console import plain
 from qcgen.core.expand import expand
 from qcgen.core.job import JobSpec
 from qcgen.core.types import Finding, Severity
@@ -67,7 +68,7 @@ def test_a_blocking_finding_blocks_and_a_warning_does_not() -> None:
 
 def test_a_plan_is_one_json_object() -> None:
     plan = plan_of(findings=(Finding("b", Severity.BLOCK, "no", evidence={"licence": "x"}),))
-    body = json.loads(plan.to_json())
+    body = json.loads(json.dumps(plain(plan), allow_nan=False))
     assert body["items"] == 180
     assert body["findings"][0]["severity"] == "block"
     assert body["first_items"][0]["prompt"] == "a hat"
