@@ -10,7 +10,7 @@ from qcgen.qc.gather import Gathered
 from qcgen.qc.protocol import Number, Resampling
 
 
-class Agreement:
+class Agreement(Gathered):
     """product_top1: share whose nearest product text is the one asked for. colour_agreement: share of the pictures with
     a garment in view whose dominant colour lies in the range of the asked name (`detectors.colour_match`).
 
@@ -27,23 +27,11 @@ class Agreement:
         "colour_agreement": Number("share", "higher"),
     }
 
-    def __init__(self) -> None:
-        self._gathered = Gathered()
-
-    def least(self, features: int) -> int:
-        return 100
-
-    def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(*columns, real=real)
-
     def compute(self) -> Mapping[str, float]:
-        return _shares(*self._gathered.rows(real=False))
+        return _shares(*self.rows(real=False))
 
     def reference(self) -> Mapping[str, float]:
-        return _shares(*self._gathered.rows(real=True))
-
-    def reset(self) -> None:
-        self._gathered.reset()
+        return _shares(*self.rows(real=True))
 
 
 def _shares(product_right: Float[Tensor, " n"], colour_right: Float[Tensor, "n 2"]) -> dict[str, float]:

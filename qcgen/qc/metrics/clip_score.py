@@ -10,7 +10,7 @@ from qcgen.qc.gather import Gathered
 from qcgen.qc.protocol import Number, Resampling
 
 
-class ClipScore:
+class ClipScore(Gathered):
     """100 x the mean cosine of picture and caption. The reference is that of held-out photos: the encoder was trained
     on the others with their captions. Error: bootstrap.
 
@@ -23,23 +23,11 @@ class ClipScore:
     resampling: ClassVar[Resampling] = "bootstrap"
     numbers: ClassVar[Mapping[str, Number]] = {"clip_score": Number("x 100", "higher")}
 
-    def __init__(self) -> None:
-        self._gathered = Gathered()
-
-    def least(self, features: int) -> int:
-        return 100
-
-    def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(*columns, real=real)
-
     def compute(self) -> Mapping[str, float]:
-        return {"clip_score": _score(*self._gathered.rows(real=False))}
+        return {"clip_score": _score(*self.rows(real=False))}
 
     def reference(self) -> Mapping[str, float]:
-        return {"clip_score": _score(*self._gathered.rows(real=True))}
-
-    def reset(self) -> None:
-        self._gathered.reset()
+        return {"clip_score": _score(*self.rows(real=True))}
 
 
 def _score(embeddings: Float[Tensor, "n d"], captions: Float[Tensor, "n d"]) -> float:

@@ -6,13 +6,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import scipy.stats
-from torch import Tensor
 
 from qcgen.qc.gather import Gathered
 from qcgen.qc.protocol import Number, Resampling
 
 
-class DataCopying:
+class DataCopying(Gathered):
     """Cosine distances to the nearest training picture, of generated pictures against held-out photos.
 
     copying_z: the z-value of the Mann-Whitney test (ties counted); below -3 the pictures are too near, for copies or
@@ -36,18 +35,9 @@ class DataCopying:
         "copying_tail": Number("share", "real"),
     }
 
-    def __init__(self) -> None:
-        self._gathered = Gathered()
-
-    def least(self, features: int) -> int:
-        return 100
-
-    def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(*columns, real=real)
-
     def compute(self) -> Mapping[str, float]:
-        (held_out,) = (column.double().numpy() for column in self._gathered.rows(real=True))
-        (made,) = (column.double().numpy() for column in self._gathered.rows(real=False))
+        (held_out,) = (column.double().numpy() for column in self.rows(real=True))
+        (made,) = (column.double().numpy() for column in self.rows(real=False))
         m, n = len(made), len(held_out)
         larger = float(scipy.stats.mannwhitneyu(made, held_out, method="asymptotic").statistic)
         ties = np.unique(np.concatenate([made, held_out]), return_counts=True)[1]
@@ -61,6 +51,3 @@ class DataCopying:
     def reference(self) -> Mapping[str, float]:
         # What a model scores that draws new photos like the held-out ones.
         return {"copying_z": 0.0, "copying_auc": 0.5, "copying_tail": 0.01}
-
-    def reset(self) -> None:
-        self._gathered.reset()

@@ -11,7 +11,7 @@ from qcgen.qc.gather import Gathered
 from qcgen.qc.protocol import Number, Resampling
 
 
-class Diversity:
+class Diversity(Gathered):
     """Mean cosine distance of two pictures of one caption (different seeds), over all such pairs; the reference is that
     of two real pictures of one caption.
 
@@ -25,23 +25,11 @@ class Diversity:
     resampling: ClassVar[Resampling] = "jackknife"
     numbers: ClassVar[Mapping[str, Number]] = {"prompt_diversity": Number("cosine distance", "real")}
 
-    def __init__(self) -> None:
-        self._gathered = Gathered()
-
-    def least(self, features: int) -> int:
-        return 100
-
-    def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(*columns, real=real)
-
     def compute(self) -> Mapping[str, float]:
-        return _diversity(*self._gathered.rows(real=False))
+        return _diversity(*self.rows(real=False))
 
     def reference(self) -> Mapping[str, float]:
-        return _diversity(*self._gathered.rows(real=True))
-
-    def reset(self) -> None:
-        self._gathered.reset()
+        return _diversity(*self.rows(real=True))
 
 
 def _diversity(embeddings: Float[Tensor, "n d"], caption_ids: Int[Tensor, " n"]) -> dict[str, float]:

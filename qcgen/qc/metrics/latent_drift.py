@@ -10,7 +10,7 @@ from qcgen.qc.gather import Gathered
 from qcgen.qc.protocol import Number, Resampling
 
 
-class LatentDrift:
+class LatentDrift(Gathered):
     """latent_shift: the largest |mean - real mean| over channels, in real deviations. latent_std_low and _high: the
     smallest and the largest ratio of a channel's deviation to the real one.
 
@@ -28,18 +28,9 @@ class LatentDrift:
         "latent_std_high": Number("ratio", "real"),
     }
 
-    def __init__(self) -> None:
-        self._gathered = Gathered()
-
-    def least(self, features: int) -> int:
-        return 100
-
-    def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(*columns, real=real)
-
     def compute(self) -> Mapping[str, float]:
-        mean, deviation = _moments(*self._gathered.rows(real=False))
-        real_mean, real_deviation = _moments(*self._gathered.rows(real=True))
+        mean, deviation = _moments(*self.rows(real=False))
+        real_mean, real_deviation = _moments(*self.rows(real=True))
         ratio = deviation / real_deviation
         return {
             "latent_shift": float(((mean - real_mean).abs() / real_deviation).max()),
@@ -49,9 +40,6 @@ class LatentDrift:
 
     def reference(self) -> Mapping[str, float]:
         return {}
-
-    def reset(self) -> None:
-        self._gathered.reset()
 
 
 def _moments(latents: Float[Tensor, "n 2 c"]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:

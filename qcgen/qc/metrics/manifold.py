@@ -14,7 +14,7 @@ NEIGHBOURS = 5
 _CHUNK = 1024
 
 
-class Manifold:
+class Manifold(Gathered):
     """Balls around each picture that reach to its fifth nearest neighbour of the same set.
 
     precision: share of generated pictures in any real ball. recall: share of real ones in any generated ball.
@@ -38,23 +38,20 @@ class Manifold:
     }
 
     def __init__(self) -> None:
-        self._gathered = Gathered()
+        super().__init__()
         self._real: tuple[Tensor, Tensor] | None = None
 
-    def least(self, features: int) -> int:
-        return 100  # five neighbours are then 5 % of the set
-
     def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(columns[0].double(), real=real)
+        super().update(columns[0].double(), real=real)
         if real:
             self._real = None
 
     def compute(self) -> Mapping[str, float]:
         if self._real is None:
-            (real,) = self._gathered.rows(real=True)
+            (real,) = self.rows(real=True)
             self._real = real, _radii(real)
         real, real_radii = self._real
-        (made,) = self._gathered.rows(real=False)
+        (made,) = self.rows(real=False)
         made_radii = _radii(made)
         in_real = torch.zeros(len(made), dtype=torch.long)
         recalled = covered = 0
@@ -73,9 +70,6 @@ class Manifold:
 
     def reference(self) -> Mapping[str, float]:
         return {"density": 1.0}
-
-    def reset(self) -> None:
-        self._gathered.reset()
 
 
 def _radii(points: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:

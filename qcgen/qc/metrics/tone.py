@@ -10,7 +10,7 @@ from qcgen.qc.gather import Gathered
 from qcgen.qc.protocol import Number, Resampling
 
 
-class Tone:
+class Tone(Gathered):
     """Means over pictures. saturation: chroma (largest less smallest of R, G, B, in [0, 1]). high_frequency: share of
     the luma's variance above half the Nyquist frequency.
 
@@ -26,23 +26,11 @@ class Tone:
         "high_frequency": Number("share", "real"),
     }
 
-    def __init__(self) -> None:
-        self._gathered = Gathered()
-
-    def least(self, features: int) -> int:
-        return 100
-
-    def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(*columns, real=real)
-
     def compute(self) -> Mapping[str, float]:
-        return _means(*self._gathered.rows(real=False))
+        return _means(*self.rows(real=False))
 
     def reference(self) -> Mapping[str, float]:
-        return _means(*self._gathered.rows(real=True))
-
-    def reset(self) -> None:
-        self._gathered.reset()
+        return _means(*self.rows(real=True))
 
 
 def _means(tone: Float[Tensor, "n 2"]) -> dict[str, float]:

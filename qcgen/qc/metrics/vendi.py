@@ -11,7 +11,7 @@ from qcgen.qc.gather import Gathered
 from qcgen.qc.protocol import Number, Resampling
 
 
-class Vendi:
+class Vendi(Gathered):
     """exp of the entropy of the eigenvalues of K / n, K the cosines of all pairs; from 1 (all alike) to min(n, d).
 
     The eigenvalues are those of the d x d second moment, so n does not matter for the cost. It knows nothing of the
@@ -26,23 +26,11 @@ class Vendi:
     resampling: ClassVar[Resampling] = "jackknife"
     numbers: ClassVar[Mapping[str, Number]] = {"vendi": Number("pictures", "real")}
 
-    def __init__(self) -> None:
-        self._gathered = Gathered()
-
-    def least(self, features: int) -> int:
-        return 100
-
-    def update(self, *columns: Tensor, real: bool) -> None:
-        self._gathered.update(*columns, real=real)
-
     def compute(self) -> Mapping[str, float]:
-        return {"vendi": vendi_score(*self._gathered.rows(real=False))}
+        return {"vendi": vendi_score(*self.rows(real=False))}
 
     def reference(self) -> Mapping[str, float]:
-        return {"vendi": vendi_score(*self._gathered.rows(real=True))}
-
-    def reset(self) -> None:
-        self._gathered.reset()
+        return {"vendi": vendi_score(*self.rows(real=True))}
 
 
 def vendi_score(embeddings: Float[Tensor, "n d"]) -> float:
