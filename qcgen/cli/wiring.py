@@ -46,6 +46,7 @@ def prepare(job_path: Path) -> Prepared:
         SpecError: with every mistake.
         PrerequisiteError: the model's folder is missing.
     """
+    from qcgen.cli.console import warn
     from qcgen.cli.jobfile import read_job
     from qcgen.core.expand import expand
     from qcgen.govern.licence import check_licences
@@ -53,6 +54,8 @@ def prepare(job_path: Path) -> Prepared:
     from qcgen.models.find import picture_px, resolve_model
 
     job = read_job(job_path)
+    if job.governance.c2pa != "none":
+        warn(["governance.c2pa: qcgen cannot sign files yet; this run's files carry no signature. Cure: c2pa: none."])
     ref = resolve_model(job.model)
     size_px = picture_px(ref)
     expansion = expand(job, job_path, model_digest=ref.digest, size_px=size_px)

@@ -202,6 +202,14 @@ def test_gates_tell_licence_chain_and_which_marks_the_files_carry() -> None:
     assert states == {"licence": "In order", "XMP note": "On", "C2PA signature": "Off", "watermark": "Off"}
 
 
+def test_a_signature_that_was_asked_for_and_is_not_made_counts_as_off() -> None:
+    (gates,) = (view for view in VIEWS if view.name == "gates")
+    model = replace(see(synthetic.make_run(5), accepted(5)), spec={"governance": {"xmp": True, "c2pa": "local"}})
+    table = next(table for table in gates.build(model).tables() if table.name == "checks")
+    (row,) = (row for row in table.rows if row[1] == "C2PA signature")
+    assert (getattr(row[0], "text", ""), "cannot sign" in str(row[2])) == ("Off", True)
+
+
 def stats(**changes: object) -> ReviewStats:
     missed = missed_share([Audit("dress", 0.5, bad) for bad in (True, *[False] * 59)])
     people = (Person("ada", 70, 6, 1, 2_000.0), Person("bob", 20, 2, 0, 4_000.0))

@@ -73,11 +73,14 @@ def _marking(view: RunView) -> list[tuple[Cell, ...]]:
     govern = view.spec.get("governance")
     if not isinstance(govern, Mapping):
         return []
-    layers = (("XMP note", "xmp"), ("C2PA signature", "c2pa"), ("watermark", "watermark"))
+    layers = (("XMP note", "xmp"), ("watermark", "watermark"))
     files = words.several(view.counts.generated, "file")
     rows: list[tuple[Cell, ...]] = []
     for layer, key in layers:
         on = govern.get(key, "none") not in ("none", False)
         told = f"The job puts it into every file ({files})." if on else "The job leaves it out."
         rows.append((Mark("good", "On") if on else Mark("none", "Off"), layer, told))
+    wanted = govern.get("c2pa", "none") != "none"
+    told = "The job asks for it, but qcgen cannot sign files yet." if wanted else "The job leaves it out."
+    rows.insert(1, (Mark("none", "Off"), "C2PA signature", told))
     return rows
