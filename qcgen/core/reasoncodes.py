@@ -103,6 +103,7 @@ _OF_FINDING: Mapping[str, str] = {
             "diffusion_margin",
             "garment_margin",
             "garment_rank",
+            "unusual_colour",
         ),
         "text": ("text",),
         OTHER: (

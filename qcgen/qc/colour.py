@@ -161,15 +161,16 @@ def known_name(text: str | None) -> str | None:
     return word if word in NAMES else None
 
 
-def distance_to_names(lab: Float[Tensor, "b 3"], asked: Sequence[str]) -> Float[Tensor, " b"]:
-    """CIEDE2000 from each colour to the nearest swatch of the asked name's range; 0 inside the range."""
+def distance_to_names(lab: Float[Tensor, "*batch 3"], asked: Sequence[str]) -> Float[Tensor, "*batch"]:
+    """CIEDE2000 from each colour to the nearest swatch of the range of the name asked for its row; 0 inside it."""
     swatches = _swatches()
     inside = name_codes(lab)
-    values = torch.zeros_like(lab[:, 0])
+    values = torch.zeros_like(lab[..., 0])
     for i, name in enumerate(asked):
-        if int(inside[i]) != NAMES.index(name):
-            near = swatches[name].to(lab)
-            values[i] = delta_e(lab[i].expand_as(near), near).min()
+        outside = inside[i] != NAMES.index(name)
+        if bool(outside.any()):
+            near = delta_e(lab[i][..., None, :], swatches[name].to(lab)).amin(-1)
+            values[i] = torch.where(outside, near, 0.0)
     return values
 
 

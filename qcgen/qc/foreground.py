@@ -14,6 +14,7 @@ _SIDE = 32
 _CLUSTERS = 5
 _STEPS = 8
 _FRAME_WEIGHT = 0.5
+_LEAST_LEAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Clusters:
     def colour(self) -> Float[Tensor, "b 3"]:
         """Lab of the garment's dominant colour."""
         return self.lab[torch.arange(len(self.lab)), self.chosen]
+
+    def lead(self) -> Float[Tensor, "b k"]:
+        """How much more each cluster fills the middle than half the frame: largest for the chosen, never below 1e-6."""
+        return (self.middle - _FRAME_WEIGHT * self.frame).clamp(min=_LEAST_LEAD)
 
 
 def find_clusters(planes: Planes) -> Clusters:

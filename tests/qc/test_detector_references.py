@@ -1,11 +1,14 @@
 """Detectors on pictures whose right answer is known."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 
+from qcgen.qc.clothcolours import CLOTH, usual_colour
+from qcgen.qc.colour import from_lab
 from qcgen.qc.detectors.blank import Blank
 from qcgen.qc.detectors.blur import Blur
 from qcgen.qc.detectors.border_crop import BorderCrop
@@ -14,6 +17,7 @@ from qcgen.qc.detectors.colour_match import ColourMatch
 from qcgen.qc.detectors.garment_margin import GarmentMargin
 from qcgen.qc.detectors.garment_rank import GarmentRank
 from qcgen.qc.detectors.noise import Noise
+from qcgen.qc.detectors.unusual_colour import UnusualColour
 from qcgen.qc.detectors.upsampling_grid import UpsamplingGrid
 from qcgen.qc.protocol import Batch
 
@@ -109,7 +113,7 @@ def _grain(side: int) -> torch.Tensor:
     return 2 * torch.randn(side, side, generator=torch.Generator().manual_seed(4))
 
 
-def _dressed(colour: tuple[int, int, int], *, inset: int = 32) -> torch.Tensor:
+def _dressed(colour: Sequence[float], *, inset: int = 32) -> torch.Tensor:
     image = _flat(205)
     image[:, inset : 128 - inset, 32:96] = torch.tensor(colour, dtype=torch.float32)[:, None, None]
     return image
@@ -121,6 +125,42 @@ def test_colour_match_is_zero_for_the_right_name_and_large_for_the_wrong_one() -
     assert float(ColourMatch().score(_batch(red, colour="blue")).values[0]) > 30
     assert ColourMatch().score(_batch(red, colour="scarlet")).reasons == ("unknown_colour",)
     assert ColourMatch().score(_batch(red)).reasons == ("not_applicable",)
+
+
+def test_a_second_colour_of_the_garment_counts_by_its_share_of_the_middle() -> None:
+    shirt = _dressed((200, 25, 35))
+    shirt[:, 64:96, 32:96] = torch.tensor([30.0, 60, 190])[:, None, None]
+    hem = _dressed((200, 25, 35))
+    hem[:, 88:96, 32:96] = torch.tensor([30.0, 60, 190])[:, None, None]
+    halves, stripe = (float(ColourMatch().score(_batch(image, colour="blue")).values[0]) for image in (shirt, hem))
+    plain = float(ColourMatch().score(_batch(_dressed((200, 25, 35)), colour="blue")).values[0])
+    assert halves == 0
+    # One eighth of the middle against seven.
+    assert stripe == pytest.approx(5 * math.log(7))
+    assert plain > 30
+
+
+def test_a_usual_shade_is_told_from_one_that_no_garment_of_the_name_has() -> None:
+    usual = 255 * from_lab(usual_colour("grey")).clamp(0, 1)
+    tinted = 255 * from_lab(usual_colour("grey") + torch.tensor([0.0, -25, 0])).clamp(0, 1)
+    grey, green = (
+        float(UnusualColour().score(_batch(_dressed(colour.tolist()), colour="grey")).values[0])
+        for colour in (usual, tinted)
+    )
+    # The density at the mean of a normal distribution, against the screen's 8.2e5 cubic delta E.
+    ll, la, lb, aa, ab, bb = CLOTH["grey"].spread
+    spread = np.linalg.det([[ll, la, lb], [la, aa, ab], [lb, ab, bb]])
+    expected = math.log10(math.sqrt((2 * math.pi) ** 3 * spread) / 8.2e5)
+    assert grey == pytest.approx(expected, abs=0.1)
+    assert green > 2
+
+
+def test_no_shade_inside_the_range_of_its_name_is_rarer_than_a_blind_guess() -> None:
+    vivid = _dressed((0, 0, 255))
+    assert float(UnusualColour().score(_batch(vivid, colour="blue")).values[0]) <= 0
+    assert float(UnusualColour().score(_batch(vivid, colour="grey")).values[0]) > 10
+    assert UnusualColour().score(_batch(vivid, colour="azure")).reasons == ("unknown_colour",)
+    assert UnusualColour().score(_batch(vivid)).reasons == ("not_applicable",)
 
 
 def test_border_crop_is_the_garments_share_of_the_frame() -> None:
