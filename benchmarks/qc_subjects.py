@@ -23,7 +23,8 @@ from qcgen.qc.protocol import Batch, TileLines
 from qcgen.qc.registry import find_corruptions
 from qcgen.qc.settings import Settings
 
-STUDENT, CLIP, TEACHER = "embedded:apparel", "embedded:clip-apparel", "embedded:teacher-apparel"
+STUDENT, CLIP = "embedded:apparel", "embedded:clip-apparel"
+TEACHER, CLASSIFIER = "embedded:teacher-apparel", "embedded:classifier-apparel"
 SEED = 20261123
 WHOLE = (33, 44, 80, 83, 85, 103, 119, 124)
 """Places of `draw` whose product lies whole on a plain ground: `whitened` keeps them."""
@@ -101,7 +102,9 @@ def batch_of(subjects: Sequence[Subject], accepted: Float[Tensor, "n d"] | None 
         vocabulary(),
         tile_lines=lines,
         accepted=accepted,
-        settings=Settings(attributes={"colour": "{} garment"}, teacher=resolve_model(TEACHER)),
+        settings=Settings(
+            attributes={"colour": "{} garment"}, teacher=resolve_model(TEACHER), classifier=resolve_model(CLASSIFIER)
+        ),
     )
 
 
@@ -187,10 +190,12 @@ FAULTS: Mapping[str, Fault] = {
     "clipping": Fault("contrast boosted, severity 4", corrupted("contrast_up", 4)),
     "colour_cast": Fault("one channel weakened, severity 4", corrupted("channel_gain", 4), on_white=True),
     "colour_match": Fault("another colour was asked for", asked("colour")),
+    "colour_class": Fault("another colour was asked for", asked("colour")),
     "detail": Fault("gaussian blur, severity 4", corrupted("gaussian_blur", 4)),
     "diffusion_margin": Fault("another product was asked for", asked("product")),
     "frame_contact": Fault("cropped, severity 4", corrupted("crop", 4), on_white=True),
     "garment_margin": Fault("another product was asked for", asked("product")),
+    "garment_class": Fault("another product was asked for", asked("product")),
     "garment_rank": Fault("another product was asked for", asked("product")),
     "jpeg_blocks": Fault("JPEG, severity 4", corrupted("jpeg", 4)),
     "local_artifact": Fault("a patch pasted, severity 4", corrupted("cut_paste", 4)),

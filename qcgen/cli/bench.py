@@ -51,6 +51,9 @@ def qc(
     teacher: Annotated[
         str, typer.Option("--teacher", metavar="MODEL", help="The diffusion model that diffusion_margin asks.")
     ] = "embedded:teacher-apparel",
+    classifier: Annotated[
+        str, typer.Option("--classifier", metavar="MODEL", help="What garment_class and colour_class ask.")
+    ] = "embedded:classifier-apparel",
     device: DeviceOption = Device.AUTO,
     json: Json = False,
 ) -> None:
@@ -66,13 +69,17 @@ def qc(
     from qcgen.core.qcbenchresult import RESULT_FILE, to_json
     from qcgen.models.find import resolve_model
     from qcgen.pipeline.qcbench import FULL, QUICK, bench, for_the_layer
+    from qcgen.qc.settings import Settings as QcSettings
     from qcgen.report.qcbench import write_qcbench_report
 
     names = _names(only)
     given = _given(data)
     settings = dataclasses.replace(QUICK if quick else FULL, seed=seed)
     prepare_torch()
-    encoder, judge = open_encoder(clip, device=pick_device(device)), resolve_model(teacher, key="--teacher")
+    encoder = open_encoder(clip, device=pick_device(device))
+    asking = QcSettings(
+        teacher=resolve_model(teacher, key="--teacher"), classifier=resolve_model(classifier, key="--classifier")
+    )
     with progress_shown("pictures") as show:
         calibrate = for_the_layer(len(names), settings)
         domains = _domains(given, settings, calibrate=calibrate, device=pick_device(device), tell=show)
@@ -83,7 +90,7 @@ def qc(
             names,
             settings=settings,
             encoder=encoder,
-            teacher=judge,
+            asking=asking,
             policies=policies,
             device=pick_device(device),
             quality=_quality(),

@@ -156,10 +156,11 @@ class ArtifactHeadTraining(_Training):
     """A small network that points at local artifacts, trained on planted ones.
 
     Half of the pictures are photos, half are of `draws` that the student makes. `spoiled_share` of a batch gets an
-    artifact of one of the corruptions `seen`, of `area` (smallest and largest share of the picture); those `unseen` are
-    only measured with. All must be local ones. `blemish_share` of the artifacts are of no named kind instead: a part
-    that is `foreign` (another picture's), `noisy` or `tinted`. `worn_share` of the pictures are softened, noised or
-    compressed all over before. The pictures of a batch have one side, from `smallest` px to their own.
+    artifact of one of the corruptions `seen`, of `area` (smallest and largest share of the picture); one named twice is
+    drawn twice as often. Those `unseen` are only measured with. All must be local ones. `blemish_share` of the
+    artifacts are of no named kind instead: a part that is `foreign` (another picture's), `noisy` or `tinted`.
+    `worn_share` of the pictures are softened, noised or compressed all over before. The pictures of a batch have one
+    side, from `smallest` px to their own.
     """
 
     kind: Literal["artifact_head"]
@@ -185,6 +186,14 @@ class ArtifactHeadTraining(_Training):
         return area
 
 
+class ClassifierTraining(_Training):
+    """The image tower of a CLIP, tuned to tell which of an image set's products and colours a picture shows."""
+
+    kind: Literal["classifier"]
+    clip: str
+    fields: Annotated[tuple[Literal["product", "colour"], ...], Field(min_length=1)] = ("product", "colour")
+
+
 Training: TypeAlias = (
     ClipTraining
     | AutoencoderTraining
@@ -192,6 +201,7 @@ Training: TypeAlias = (
     | PixelTeacherTraining
     | StockDecoderTraining
     | ArtifactHeadTraining
+    | ClassifierTraining
 )
 
 TrainSpec = Annotated[Training, Field(discriminator="kind")]

@@ -18,7 +18,7 @@ SHEET = "sheet.webp"
 FIGURE = "nearest.svg"
 SHEET_COLUMNS = 8
 
-_WEIGHTS = ("model", "diffusion_pytorch_model", "open_clip_model")
+_WEIGHTS = ("artifact_head", "classifier", "diffusion_pytorch_model", "model", "open_clip_model")
 """Beginnings of weights' names: a training's checkpoint and latents, which may lie beside them, are no part."""
 _SECTIONS = (("use", "Use"), ("limits", "Limits"), ("data", "Data"), ("recipe", "Recipe"))
 """Notes of qcgen_model.json that the card prints as a list; `summary` goes to the title, `background` to the end."""

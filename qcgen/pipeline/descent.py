@@ -5,6 +5,7 @@ from pathlib import Path
 from qcgen.core.trainspec import (
     ArtifactHeadTraining,
     AutoencoderTraining,
+    ClassifierTraining,
     StockDecoderTraining,
     TeacherTraining,
     Training,
@@ -48,6 +49,8 @@ def _parents(spec: Training) -> list[tuple[str, str, str]]:
         given = [("student", "distilled_from", spec.student), ("perceptual", "trained_with", spec.perceptual)]
     elif isinstance(spec, ArtifactHeadTraining):
         given = [("student", "trained_on_outputs_of", spec.student)]
+    elif isinstance(spec, ClassifierTraining):
+        given = [("clip", "initialised_from", spec.clip)]
     return [(key, relation, str(name)) for key, relation, name in given if name is not None]
 
 

@@ -13,18 +13,18 @@ import numpy as np
 import torch
 
 from qcgen.core.qcbenchresult import Curve, DetectorOn, Devices, Domain, Machine, People, QcBench
-from qcgen.core.types import ModelRef
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qccopies import measure_copies, most_copied
 from qcgen.pipeline.qcdevices import compare_devices
 from qcgen.pipeline.qcdomains import Parts, Picture, Pictures, Sizes, Tell, split
 from qcgen.pipeline.qclayer import calibrated, flagged, layer
 from qcgen.pipeline.qcpeople import against_people
-from qcgen.pipeline.qcscores import Measures, Scorer, badness, costs, is_slow, pixel_detectors, sees
+from qcgen.pipeline.qcscores import Measures, Scorer, badness, costs, is_slow, limit_of, pixel_detectors, sees
 from qcgen.qc.corruption import Corruption, corrupt
 from qcgen.qc.policy import Policy
 from qcgen.qc.registry import find_corruptions, find_detectors
-from qcgen.qc.separation import Values, auroc, conformal_limit, separate
+from qcgen.qc.separation import Values, auroc, separate
+from qcgen.qc.settings import Settings as QcSettings
 from qcgen.qc.standing import NO_DEVICE, standings, verdicts
 from qcgen.qc.swaps import SWAPS, swap
 
@@ -79,7 +79,7 @@ def bench(
     *,
     settings: Settings,
     encoder: ImageTextEncoder | None,
-    teacher: ModelRef | None,
+    asking: QcSettings | None,
     policies: Mapping[str, Policy | str],
     quality: Sequence[str],
     device: str = "cpu",
@@ -90,15 +90,13 @@ def bench(
     Args:
         names: the detectors; the layer and people's marks are for all of them together, those apart that are slow.
         policies: calibrated profiles to try on the clean pictures of every domain, or why one cannot be tried.
-        encoder, teacher: for the detectors that ask one, on domains where something was asked for.
+        encoder, asking: what some detectors ask, on domains where something was asked for.
         device: another one than the CPU is compared with it, on the first domain whose layer can be calibrated.
         quality: the detectors whose joint p is held against people's marks.
     """
     began = time.monotonic()
     steps = _Steps(tell, domains, settings)
-    measured = [
-        _measure_clean(one, Scorer(names, encoder, one.vocabulary, teacher), settings, steps) for one in domains
-    ]
+    measured = [_measure_clean(one, Scorer(names, encoder, one.vocabulary, asking), settings, steps) for one in domains]
     quick = [name for name in names if not is_slow(name)]
     own = {one.pictures.name: calibrated(one.calibrate, quick, alpha=ALPHA) for one in measured if quick}
     found = [_domain(one, names, own, policies, settings, steps) for one in measured]
@@ -149,7 +147,7 @@ def _domain(
     settings: Settings,
     steps: "_Steps",
 ) -> Domain:
-    limits = {name: conformal_limit(badness(one.calibrate, name), ALPHA) for name in names}
+    limits = {name: limit_of(name, one.calibrate, ALPHA) for name in names}
     curves = _curves(one, names, limits, settings, steps)
     pixel = pixel_detectors(names, one.parts.clean[0])
     together, alone = costs(pixel, one.parts.clean) if pixel else (None, {})

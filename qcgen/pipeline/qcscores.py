@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from qcgen.core.reasoncodes import code_of_corruption, code_of_finding
-from qcgen.core.types import Measure, ModelRef, Score
+from qcgen.core.types import Measure, Score
 from qcgen.models.protocol import ImageTextEncoder
 from qcgen.pipeline.qcdomains import Picture
 from qcgen.qc.corruptions.seam import TILE_PX
@@ -17,7 +17,7 @@ from qcgen.qc.policy import Policy, build_policy
 from qcgen.qc.profile import DetectorRule, Profile
 from qcgen.qc.protocol import Batch, Detector
 from qcgen.qc.registry import find_detectors
-from qcgen.qc.separation import Values
+from qcgen.qc.separation import Values, conformal_limit
 from qcgen.qc.settings import Settings
 
 _BATCH = 32
@@ -56,7 +56,7 @@ def sees(name: str, corruption: str) -> bool:
 
 
 class Scorer:
-    """Measures pictures of any sizes with the detectors named; encoder and teacher are used where something was asked
+    """Measures pictures of any sizes with the detectors named; encoder and `asking` are used where something was asked
     for."""
 
     def __init__(
@@ -64,9 +64,9 @@ class Scorer:
         names: Sequence[str],
         encoder: ImageTextEncoder | None,
         vocabulary: Mapping[str, Sequence[str]],
-        teacher: ModelRef | None = None,
+        asking: Settings | None = None,
     ) -> None:
-        asked, settings = (encoder, Settings(teacher=teacher)) if vocabulary else (None, Settings())
+        asked, settings = (encoder, asking or Settings()) if vocabulary else (None, Settings())
 
         def inspector(names: Sequence[str]) -> Inspector:
             # The limits do not matter here, and neither does the alpha.
@@ -104,6 +104,16 @@ def badness(measures: Sequence[Measures], name: str) -> Values:
     sign = -1.0 if find_detectors()[name].higher_is_better else 1.0
     values = [one for row in measures for one in row if one.detector == name]
     return np.array([sign * one.value if isinstance(one, Score) else -np.inf for one in values])
+
+
+def limit_of(name: str, clean: Sequence[Measures], alpha: float) -> float | None:
+    """A detector's limit, higher is worse: its own if it has one, else what clean pictures exceed with probability
+    alpha; None where they are too few."""
+    detector = find_detectors()[name]
+    own = getattr(detector, "own_limit", None)
+    if own is None:
+        return conformal_limit(badness(clean, name), alpha)
+    return -float(own) if detector.higher_is_better else float(own)
 
 
 def pixel_detectors(names: Sequence[str], picture: Picture) -> list[str]:

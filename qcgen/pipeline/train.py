@@ -1,12 +1,15 @@
 """Trainings as jobs: from a spec to a folder of weights, a log and measures."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
+from torch import nn
 
 from qcgen.core.trainspec import (
     ArtifactHeadTraining,
     AutoencoderTraining,
+    ClassifierTraining,
     ClipTraining,
     PixelTeacherTraining,
     StockDecoderTraining,
@@ -15,12 +18,15 @@ from qcgen.core.trainspec import (
 from qcgen.core.types import Lineage
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.models.card import CARD_FILE
+from qcgen.models.encoder import OpenClipEncoder
+from qcgen.models.find import resolve_model
 from qcgen.pipeline.descent import descent, own_licence
 from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.planted import draw_pictures, planted
 from qcgen.pipeline.publish import declare_trained
 from qcgen.train.artifacthead import ArtifactHeadTask
 from qcgen.train.autoencoder import AutoencoderTask
+from qcgen.train.classifier import ClassifierTask
 from qcgen.train.clip import ClipTask
 from qcgen.train.loop import Task, fit
 from qcgen.train.pixelteacher import PixelTeacherTask
@@ -46,8 +52,8 @@ def run_training(spec: Training, *, say: Callable[[str], None]) -> dict[str, obj
 
 def _train(spec: Training, data: ImageSet, *, say: Callable[[str], None]) -> dict[str, object]:
     task = _task(spec, data)
-    millions = sum(p.numel() for p in task.module.parameters()) / 1e6
-    say(f"{millions:.2f} M parameters, {spec.optim.steps} steps; log: {spec.out / 'log.jsonl'}")
+    parameters = sum(p.numel() for p in task.module.parameters())
+    say(f"{parameters:,} parameters, {spec.optim.steps} steps; log: {spec.out / 'log.jsonl'}")
     lineage, licence = descent(spec), own_licence(spec)
     if not spec.data_licence:
         say(
@@ -98,4 +104,7 @@ def _task(spec: Training, data: ImageSet) -> Task:
         return StockDecoderTask(spec, data)
     if isinstance(spec, ArtifactHeadTraining):
         return ArtifactHeadTask(spec, data, draw_pictures(spec, data), planted(spec))
+    if isinstance(spec, ClassifierTraining):
+        folder = resolve_model(spec.clip, key="clip").folder
+        return ClassifierTask(spec, data, folder, cast(nn.Module, OpenClipEncoder(folder).model.visual))
     return TeacherTask(spec, data)

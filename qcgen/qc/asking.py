@@ -8,6 +8,7 @@ from pathlib import Path
 from qcgen.core.errors import SpecError
 from qcgen.core.types import ModelRef
 from qcgen.models.card import STUDENT_FILE
+from qcgen.models.classifier import check_classifier
 from qcgen.models.find import resolve_model
 from qcgen.models.parts import find_parts
 from qcgen.qc.profile import Calibration, Profile
@@ -20,22 +21,26 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "screening": ("screening",),
     "references": ("memorisation",),
     "teacher": ("diffusion_margin",),
+    "classifier": ("colour_class", "garment_class"),
 }
 """Detectors whose scores change with a key."""
 
 
 def settings_of(profile: Profile, folder: Path | None, *, with_teacher: bool = True) -> Settings:
-    """Raises SpecError, PrerequisiteError or IntegrityError where references or teacher cannot be read.
+    """Raises SpecError, PrerequisiteError or IntegrityError where references, teacher or classifier cannot be read.
 
     Args:
-        folder: where relative paths start; None leaves references and teacher out.
+        folder: where relative paths start; None leaves references, teacher and classifier out.
         with_teacher: False leaves the teacher alone out, for who scores nothing; its digest costs a read of its files.
     """
-    references, teacher = None, None
+    references, teacher, classifier = None, None, None
     if profile.references is not None and folder is not None:
         references = read_references(folder / profile.references)
     if profile.teacher is not None and folder is not None and with_teacher:
         teacher = _teacher(profile.teacher, folder)
+    if profile.classifier is not None and folder is not None:
+        classifier = _found(profile.classifier, folder, key="classifier")
+        check_classifier(classifier.folder)
     screening = profile.screening
     return Settings(
         templates=profile.templates,
@@ -44,16 +49,21 @@ def settings_of(profile: Profile, folder: Path | None, *, with_teacher: bool = T
         wanted=screening.wanted if screening else (),
         references=references,
         teacher=teacher,
+        classifier=classifier,
     )
 
 
 def _teacher(name: str, folder: Path) -> ModelRef:
     """Refused before a run begins: what is no diffusion model, and a student, which can only start from pure noise."""
-    found = resolve_model(name if name.startswith("embedded:") else str(folder / name), key="teacher")
+    found = _found(name, folder, key="teacher")
     if (found.folder / STUDENT_FILE).is_file():
         raise SpecError(f"teacher: must be a multi-step model (got {name!r}, a student). Cure: its teacher.")
     find_parts(found.folder, where="teacher")
     return found
+
+
+def _found(name: str, folder: Path, *, key: str) -> ModelRef:
+    return resolve_model(name if name.startswith("embedded:") else str(folder / name), key=key)
 
 
 def asked_of(settings: Settings) -> dict[str, str]:
@@ -64,6 +74,7 @@ def asked_of(settings: Settings) -> dict[str, str]:
         "screening": [settings.unwanted, settings.wanted] if settings.unwanted else None,
         "references": None if settings.references is None else settings.references.sha256,
         "teacher": None if settings.teacher is None else settings.teacher.digest,
+        "classifier": None if settings.classifier is None else settings.classifier.digest,
     }
     return {
         name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
@@ -85,7 +96,7 @@ def of_settings(settings: Settings, calibration: Calibration) -> list[str]:
         f"{name}: not as the calibration had it, and {', '.join(readers)} depends on it"
         for name, detectors in _READERS.items()
         if (readers := [one for one in detectors if one in calibration.detectors])
-        # Without references or a teacher nothing is scored that could be judged by the wrong limits.
-        and (name not in ("references", "teacher") or name in here)
+        # Without references, teacher or classifier nothing is scored that could be judged by the wrong limits.
+        and (name not in ("references", "teacher", "classifier") or name in here)
         and here.get(name) != calibration.asked.get(name)
     ]

@@ -81,6 +81,8 @@ class Profile(_Frozen):
         screening: concepts that `screening` looks for.
         references: a file of `qcgen references`, a path from the profile's own folder; for `memorisation`.
         teacher: a model (`embedded:NAME`, or a folder from the profile's own) that `diffusion_margin` asks.
+        classifier: what `kind: classifier` left (`embedded:NAME`, or a folder from the profile's own), for
+            `garment_class` and `colour_class`.
         revision: counts the versions that were learnt from decisions.
         parent: the digest of the policy before.
     """
@@ -98,6 +100,7 @@ class Profile(_Frozen):
     screening: Screening | None = None
     references: str | None = None
     teacher: str | None = None
+    classifier: str | None = None
     detectors: Mapping[str, DetectorRule] = Field(min_length=1)
     revision: int = Field(1, ge=1)
     parent: str | None = None

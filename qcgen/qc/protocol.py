@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from qcgen.models.classifier import Classified
 from qcgen.models.protocol import ImageTextEncoder
+from qcgen.qc.classes import classified
 from qcgen.qc.colour import to_lab
 from qcgen.qc.foreground import Clusters, find_clusters
 from qcgen.qc.planes import Planes
@@ -94,6 +96,12 @@ class Batch:
         """Unit embeddings of the pictures, None without an encoder."""
         return None if self.encoder is None else self.encoder.encode_images(self.images)
 
+    @cached_property
+    def classified(self) -> Mapping[str, Classified]:
+        """By field, what the profile's classifier says; nothing without one."""
+        ref = self.settings.classifier
+        return {} if ref is None else classified(ref, self.images, self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
@@ -115,10 +123,11 @@ class Detector(Protocol):
     grey). One with `whole_batch = True` asks the encoder or a network of its own and is given the batch as it came;
     others are given parts, several at the same time.
 
-    Three more class attributes may be left out. `slow = True`: `qcgen bench qc` shows it some of the clean pictures and
+    Four more class attributes may be left out. `slow = True`: `qcgen bench qc` shows it some of the clean pictures and
     its own corruptions alone, and leaves it out of the layer. `learned = True`: it asks a network of its own, and its
-    time is not counted with the pixel detectors'. `shown_only`: why its number must not judge; a profile that gives it
-    an importance or a ceiling is refused with this reason.
+    time is not counted with the pixel detectors'. `own_limit`: a value beyond which the fault is there, however usual;
+    `qcgen bench qc` takes it instead of a limit from clean pictures. `shown_only`: why its number must not judge; a
+    profile that gives it an importance or a ceiling is refused with this reason.
     """
 
     name: ClassVar[str]

@@ -20,6 +20,7 @@ class Settings:
         unwanted, wanted: concepts, as captions.
         references: pictures that must not be copied.
         teacher: a multi-step model that judges outlines.
+        classifier: a network that tells products and colours.
     """
 
     templates: tuple[str, ...] = TEMPLATES
@@ -28,3 +29,4 @@ class Settings:
     wanted: tuple[str, ...] = ()
     references: References | None = None
     teacher: ModelRef | None = None
+    classifier: ModelRef | None = None

@@ -13,6 +13,7 @@ from qcgen.core.trainspec import ArtifactHeadTraining
 from qcgen.data.imageset import ImageSet
 from qcgen.models.artifacthead import ArtifactHead, save_head, scale, worst_cells
 from qcgen.train.artifactbatch import Batches, Planted
+from qcgen.train.settle import settle
 
 _ARTIFACT_WEIGHT = 10.0
 _PICTURE_WEIGHT = 0.2
@@ -66,7 +67,9 @@ class ArtifactHeadTask:
     def export(self, averaged: nn.Module, folder: Path) -> dict[str, object]:
         head = ArtifactHead(self.spec.width)
         head.load_state_dict(averaged.state_dict())
-        _settle(head, self.batches, torch.Generator().manual_seed(self.spec.seed))
+        generator = torch.Generator().manual_seed(self.spec.seed)
+        drawn = (self.batches.draw(generator)[0] for _ in range(_SETTLING))
+        settle(head, (_shaken(scale(images), generator) for images in drawn))
         save_head(head, folder)
         return {name: self._measure(head, images) for name, images in self.tested.items() if len(images)}
 
@@ -92,20 +95,6 @@ class ArtifactHeadTask:
 
 def _logits(head: ArtifactHead, images: Tensor) -> Float[Tensor, "b hh ww"]:
     return torch.cat([head(scale(part)) for part in images.split(50)])
-
-
-@torch.no_grad()
-def _settle(head: ArtifactHead, batches: Batches, generator: torch.Generator) -> None:
-    """Give the averaged weights the statistics of their own activations: those of the last step belong to others."""
-    layers = [layer for layer in head.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None
-    head.train()
-    for _ in range(_SETTLING):
-        images, _masks = batches.draw(generator)
-        head(_shaken(scale(images), generator))
-    head.eval()
 
 
 def _shaken(x: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> Float[Tensor, "b 3 h w"]:

@@ -256,7 +256,7 @@ def test_a_union_is_told_apart_by_its_kind(tmp_path: Path) -> None:
     head = "version: 1\nname: c\nout: o\ndata: {path: d}\noptim: {lr: 0.1, batch: 1, steps: 1}\n"
     path.write_text(head + "kind: clip\n", encoding="utf-8")
     assert isinstance(load_yaml(path, adapter), ClipTraining)
-    kinds = "one of artifact_head, autoencoder, clip, pixel_teacher, stock_decoder, teacher"
+    kinds = "one of artifact_head, autoencoder, classifier, clip, pixel_teacher, stock_decoder, teacher"
     for kind, messages in (
         (
             "kind: clpi\n",

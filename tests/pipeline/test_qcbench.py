@@ -19,7 +19,7 @@ from qcgen.pipeline.qccopies import CHANGES, measure_copies
 from qcgen.pipeline.qcdevices import compare_devices
 from qcgen.pipeline.qcdomains import Picture, Pictures, Sizes, by_group, read_folder, read_picture, split
 from qcgen.pipeline.qclayer import calibrated
-from qcgen.pipeline.qcscores import Scorer
+from qcgen.pipeline.qcscores import Scorer, limit_of
 from qcgen.qc.policy import Policy
 from qcgen.qc.standing import verdicts
 from qcgen.report.qcbench import write_qcbench_report
@@ -56,7 +56,7 @@ def result() -> QcBench:
         domains,
         DETECTORS,
         settings=SETTINGS,
-        teacher=None,
+        asking=None,
         encoder=None,
         policies={},
         quality=("noise", "blank"),
@@ -64,6 +64,11 @@ def result() -> QcBench:
     )
     assert told[-1][0] == told[-1][1] == len(told)
     return found
+
+
+def test_a_detector_with_a_limit_of_its_own_needs_no_clean_pictures_for_it() -> None:
+    assert limit_of("text", [], 0.02) == 0.75
+    assert limit_of("blank", [], 0.02) is None
 
 
 def test_planted_defects_are_found_by_the_detector_they_are_for(result: QcBench) -> None:
@@ -104,7 +109,7 @@ def test_a_slow_detector_is_shown_its_own_corruptions_alone_and_is_no_part_of_th
         [_pictures("things", 24, 3)],
         ["noise", "text"],
         settings=settings,
-        teacher=None,
+        asking=None,
         encoder=None,
         policies={},
         quality=(),
@@ -167,7 +172,7 @@ def test_a_second_device_without_a_calibrated_layer_is_told_with_the_reason(resu
         [_pictures("things", 24, 3)],
         ["blank"],
         settings=Settings(Sizes(calibrate=12, clean=6, corrupt=6, side=64), (5,), 0, True),
-        teacher=None,
+        asking=None,
         encoder=None,
         policies={},
         quality=(),

@@ -8,7 +8,7 @@ from qcgen.qc.protocol import Batch, TileLines
 from qcgen.qc.registry import find_detectors
 from tests.qc.seconddevice import NAME, Elsewhere, second_device
 
-_NETWORKS = ("diffusion_margin", "local_artifact")
+_NETWORKS = ("colour_class", "diffusion_margin", "garment_class", "local_artifact")
 """Their weights are loaded from files straight to the device."""
 
 

@@ -23,12 +23,12 @@ class LocalArtifact:
     """Mean of the largest cell logits, one in 256, of a small network that was trained on planted artifacts.
 
     It looks at the picture as it is, the short side at most 256 px, and points at cells of 4 x 4 px. In the embedded
-    student's pictures it misses parts that are softly doubled; in photos it sees pasted parts, and little of what is
-    soft. A picture takes 8 ms at 128 px and 25 ms at 256 px or more, with one thread.
+    student's pictures it sees all kinds, softly doubled parts least; in photos pasted and missing parts, and little of
+    what is soft. A picture takes 8 ms at 128 px and 25 ms at 256 px or more, with one thread.
     """
 
     name: ClassVar[str] = "local_artifact"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     unit: ClassVar[str] = "logit"
     range: ClassVar[tuple[float, float]] = (-30.0, 30.0)
     higher_is_better: ClassVar[bool] = False

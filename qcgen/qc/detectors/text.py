@@ -36,6 +36,7 @@ class Text:
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     higher_is_better: ClassVar[bool] = False
     learned: ClassVar[bool] = True
+    own_limit: ClassVar[float] = 0.75
     slow: ClassVar[bool] = True
 
     def score(self, batch: Batch) -> Scores:
