@@ -30,11 +30,11 @@ class _Mistake:
 _Found: TypeAlias = dict[Place, _Mistake]
 
 
-def explain(document: Document, adapter: TypeAdapter[T], error: ValidationError) -> list[str]:
-    """All mistakes of a document that `adapter` refused, ordered by line."""
+def explain(document: Document, adapter: TypeAdapter[T], error: ValidationError, *, strict: bool = True) -> list[str]:
+    """All mistakes of a document that `adapter` refused, ordered by line; `strict` as it was refused."""
     schema = Schema(adapter.json_schema())
     found = _mistakes(document.value, schema, error)
-    found |= _hidden(document.value, schema, adapter, found)
+    found |= _hidden(document.value, schema, adapter, found, strict=strict)
     listed = [mistake for place, mistake in found.items() if place not in document.broken]
     listed.sort(key=lambda mistake: document.line(mistake.place))
     more = [f"... and {len(listed) - MOST_LINES:,} more mistakes."] if len(listed) > MOST_LINES else []
@@ -51,6 +51,8 @@ def _mistakes(value: Tree, schema: Schema, error: ValidationError) -> _Found:
     """One mistake a place; the branches of a union that all failed there become one sentence."""
     found: dict[Place, _Mistake] = {}
     for detail in error.errors(include_url=False):
+        if _is_echo(detail):
+            continue
         mistake = _mistake(value, schema, detail)
         earlier = found.get(mistake.place)
         if earlier is None:
@@ -61,7 +63,13 @@ def _mistakes(value: Tree, schema: Schema, error: ValidationError) -> _Found:
     return {place: m for place, m in found.items() if not (m.kind == "missing" and place in meant)}
 
 
-def _hidden(value: Tree, schema: Schema, adapter: TypeAdapter[T], found: _Found) -> _Found:
+def _is_echo(detail: ErrorDetails) -> bool:
+    """Of a list with a bad entry pydantic also says that it is too short, because it counts the good ones alone."""
+    given = detail["input"]
+    return detail["type"] == "too_short" and isinstance(given, list) and len(given) >= detail["ctx"]["min_length"]
+
+
+def _hidden(value: Tree, schema: Schema, adapter: TypeAdapter[T], found: _Found, *, strict: bool) -> _Found:
     """Mistakes that pydantic only looks for once a group's values are right: mend these in a copy, look again.
 
     What a misspelt key holds is checked under the name it was meant to have, and told under the one it has.
@@ -71,7 +79,7 @@ def _hidden(value: Tree, schema: Schema, adapter: TypeAdapter[T], found: _Found)
     for mistake in found.values():
         _mend(mended, schema, mistake, written_as)
     try:
-        adapter.validate_json(json.dumps(mended), strict=True)
+        adapter.validate_json(json.dumps(mended), strict=strict)
     except ValidationError as error:
         fresh = [m for place, m in _mistakes(mended, schema, error).items() if place not in found]
     else:
@@ -103,6 +111,8 @@ def _mend(tree: Tree, schema: Schema, mistake: _Mistake, written_as: dict[Place,
     elif mistake.kind == "union_tag":
         if mistake.meant and isinstance(parent, dict):
             parent[str(last)] = mistake.meant
+    elif isinstance(parent, list) and last == len(parent):
+        parent.append(schema.sample(mistake.place, tree))
     elif isinstance(parent, dict | list):
         parent[last] = schema.sample(mistake.place, tree)  # type: ignore[index]
 
@@ -182,6 +192,7 @@ _WORDS: dict[str, Wording] = {
     "less_than": lambda c: (f"must be less than {_number(c['lt'])}", f"Give a value below {_number(c['lt'])}."),
     "less_than_equal": lambda c: (f"must be at most {_number(c['le'])}", f"Nearest: {_number(c['le'])}."),
     "string_pattern_mismatch": lambda c: (_PATTERNS.get(c["pattern"], f"must look like {c['pattern']}"), "Rename it."),
+    "finite_number": lambda c: ("must be a finite number", "Write an ordinary number."),
     "string_too_short": lambda c: (f"must have at least {c['min_length']} characters", "Write some text."),
     "string_too_long": lambda c: (f"must have at most {c['max_length']} characters", "Shorten it."),
     "too_short": lambda c: (f"must have at least {c['min_length']} entries", "Add entries."),

@@ -1,7 +1,8 @@
-"""Job files in, frozen specs out; all mistakes of a file in one SpecError as `file:line key: rule (got X). Cure.`"""
+"""Files in, frozen specs out; all mistakes of a file in one SpecError as `file:line key: rule (got X). Cure.`"""
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from qcgen.core.errors import SpecError
 from qcgen.core.explain import explain
 from qcgen.core.job import JobSpec
-from qcgen.core.yamlpos import read_yaml
+from qcgen.core.jsonpos import read_json
+from qcgen.core.yamlpos import Document, read_yaml
 
 T = TypeVar("T")
 
@@ -31,6 +33,27 @@ def load_yaml(path: Path, kind: type[T] | TypeAdapter[T]) -> T:
     if document.problems:
         raise SpecError(document.problems)
     return spec
+
+
+def load_json(path: Path, kind: type[T], also: Callable[[Document], list[str]] = lambda document: []) -> T:
+    """Read a JSON file as `kind`, a pydantic class.
+
+    Args:
+        also: finds mistakes that the class cannot know; they are listed with the others.
+
+    Raises:
+        SpecError: with all mistakes, keys given twice among them.
+    """
+    read, adapter = read_json(path), TypeAdapter(kind)
+    problems: list[str] = []
+    try:
+        made = adapter.validate_json(read.text)
+        if not read.repeats and not also(Document(read.name, read.value, {})):
+            return made
+    except ValidationError as error:
+        problems = explain(read.document(), adapter, error, strict=False)
+    document = read.document()
+    raise SpecError([*document.problems, *problems, *also(document)])
 
 
 def load_job(path: Path) -> JobSpec:

@@ -186,7 +186,7 @@ def _show_neighbour(one: Doubtful, finding: Finding, folder: Path, find: Find, r
         message=finding.message,
         value=finding.value,
         limit=finding.threshold,
-        unit="bits" if finding.value is not None and not relation else "",
+        unit="" if finding.value is None else "agreement" if relation else "bits",
         says=_REPEATS.get(relation, "Beside it: the picture that it repeats, which came first."),
         neighbours=(neighbour,) if neighbour else (),
     )

@@ -54,7 +54,7 @@ def refuse_changes(store: Store, run: RunInfo) -> None:
     """Stop when the output folder holds a run that is not this one.
 
     Raises:
-        SpecError: with a line per changed field.
+        SpecError: one mistake, with every changed field.
     """
     earlier = next((past for past in store.runs() if past.out_dir == run.out_dir), None)
     if earlier is None or earlier.run_id == run.run_id:
@@ -73,7 +73,7 @@ def refuse_changes(store: Store, run: RunInfo) -> None:
         if before != after:
             changes.append(f"{name}: {before} -> {after}")
     held = f"output.dir: {run.out_dir} holds run {earlier.run_id} of job {run.name!r}"
-    raise SpecError([f"{held}, and the job has changed since. {cure}.", *changes])
+    raise SpecError(f"{held}, and the job has changed since ({'; '.join(changes)}). {cure}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.wording import plain
 from qcgen.qc.asking import of_settings, settings_of, teacher_of
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
@@ -17,6 +18,7 @@ from qcgen.qc.profile import (
     Reference,
     find_embeddings,
     find_profile,
+    no_such_detector,
     read_calibration,
     read_profile,
 )
@@ -210,7 +212,7 @@ def build_policy(
     known = find_detectors()
     unknown = [name for name in profile.detectors if name not in known]
     if unknown:
-        raise SpecError([f"detectors.{name}: no such detector. Cure: {', '.join(sorted(known))}." for name in unknown])
+        raise SpecError([f"detectors.{plain(name)}: {no_such_detector(name, known)}" for name in unknown])
     joint = calibration.joint if calibration else ()
     references = calibration.detectors if calibration else {}
     rules = tuple(_rule(profile, known[name], references.get(name), joint) for name in profile.detectors)

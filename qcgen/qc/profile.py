@@ -2,15 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.spec import load_json
+from qcgen.core.wording import names, show, suggest
+from qcgen.core.yamlpos import Document
 from qcgen.qc.near import AGREEMENT
+from qcgen.qc.registry import find_detectors
 from qcgen.qc.settings import TEMPLATES
 
 
@@ -51,7 +55,9 @@ _Code = Annotated[int, Field(ge=0, le=255)]
 
 def _one_place(template: str) -> str:
     if "{}" not in template or template.count("{") != 1 or template.count("}") != 1:
-        raise ValueError(f"must hold {{}} once and no other brace (got {template!r}). Cure: a photo of a {{}}")
+        raise ValueError(
+            f"must hold {{}} once and no other brace (got {show(template)}). Cure: write it like 'a photo of a {{}}'"
+        )
     return template
 
 
@@ -174,7 +180,6 @@ class Calibration(_Frozen):
 
 
 _EMBEDDINGS = ".embeddings.npz"
-_File = TypeVar("_File", Profile, Calibration)
 
 
 def find_profile(profile: str) -> Path:
@@ -193,14 +198,21 @@ def find_profile(profile: str) -> Path:
 
 
 def read_profile(path: Path) -> Profile:
-    return _read(path, Profile)
+    """Raises SpecError with every mistake, detectors that nobody knows among them."""
+    return load_json(path, Profile, _unknown_detectors)
+
+
+def no_such_detector(name: str, known: Collection[str]) -> str:
+    """The rule and the cure, for behind a place."""
+    meant = suggest(name, known)
+    return f"no such detector. {f'Did you mean {meant!r}?' if meant else f'Cure: one of {names(sorted(known), 50)}.'}"
 
 
 def read_calibration(path: Path) -> Calibration:
     """Raises PrerequisiteError where there is no such file, SpecError where it is malformed."""
     if not path.is_file():
         raise PrerequisiteError(f"{path}: the profile's calibration is missing. Cure: qcgen calibrate RUN --profile P.")
-    return _read(path, Calibration)
+    return load_json(path, Calibration)
 
 
 def embeddings_beside(calibration: Path) -> Path:
@@ -238,10 +250,7 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     os.replace(part, path)
 
 
-def _read(path: Path, kind: type[_File]) -> _File:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise SpecError(
-            [f"{path} {'.'.join(map(str, one['loc'])) or '(file)'}: {one['msg']}." for one in error.errors()]
-        ) from None
+def _unknown_detectors(document: Document) -> list[str]:
+    given, known = document.value.get("detectors"), find_detectors()
+    unknown = [name for name in given if name not in known] if isinstance(given, dict) else []
+    return [f"{document.where(('detectors', name))}: {no_such_detector(name, known)}" for name in unknown]

@@ -73,11 +73,15 @@ def _measured(one: Shown) -> str:
     if one.value is None:
         return one.message.partition(": ")[2] or one.message
     limit = "" if one.limit is None else f", limit {words.number(one.limit, 3)}"
-    return f"{words.number(one.value, 3)} {one.unit}{limit}"
+    return f"{_with_unit(one.value, one.unit)}{limit}"
+
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{words.number(value, 3)} {unit}".rstrip()
 
 
 def _scale(scale: Scale) -> tuple[str, str] | None:
     """A mask has nothing between no colour and full colour."""
     if (scale.low, scale.high) == (0, 1):
         return None
-    return words.number(scale.low, 3), f"{words.number(scale.high, 3)} {scale.unit}"
+    return words.number(scale.low, 3), _with_unit(scale.high, scale.unit)

@@ -20,6 +20,14 @@ _SHOWN = 500
 """Rows of a table on the page; all are in the CSV."""
 _MARKS = {Outcome.ACCEPT: "good", Outcome.REVIEW: "warn", Outcome.REJECT: "bad", Outcome.FAILED: "bad"}
 
+_DOES = {
+    Severity.BLOCK: Mark("bad", "rejects"),
+    Severity.WARN: Mark("warn", "flags"),
+    Severity.INFO: Mark("none", "noted"),
+}
+_FAILS = Mark("bad", "not scored")
+"""What a reason does to a file, whatever its severity where there is no picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredFile:
@@ -157,13 +165,12 @@ def _told(reason: Finding) -> str:
 
 
 def _reasons(files: Sequence[ScoredFile]) -> Table:
-    counts = Counter((one.kind, one.severity) for file in files for one in file.reasons)
-    states = {Severity.BLOCK: "bad", Severity.WARN: "warn", Severity.INFO: "none"}
-    words_of = {Severity.BLOCK: "rejects", Severity.WARN: "flags", Severity.INFO: "noted"}
-    rows = tuple(
-        (kind, Mark(states[severity], words_of[severity]), Number(count, words.count(count)))
-        for (kind, severity), count in counts.most_common()
+    counts = Counter(
+        (one.kind, _FAILS if file.outcome is Outcome.FAILED else _DOES[one.severity])
+        for file in files
+        for one in file.reasons
     )
+    rows = tuple((kind, does, Number(count, words.count(count))) for (kind, does), count in counts.most_common())
     return Table("reasons", "Reasons", (Column("reason"), Column("what it does"), Column("files", True)), rows)
 
 

@@ -25,12 +25,11 @@ def interval(share: Share) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """So many significant digits, without exponents where people do not need them."""
+    """So many significant digits, all of those before the point; an exponent only for what is smaller than 0.0001."""
     if value == 0:
         return "0"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+    short = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 or "e+" in short else short
 
 
 def chance(value: float) -> str:

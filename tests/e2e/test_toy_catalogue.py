@@ -83,6 +83,15 @@ def test_limit_and_out_are_followed(job: Path, qcgen: Qcgen, workplace: Path) ->
     assert not (workplace / "out").exists()
 
 
+def test_a_changed_job_in_the_same_folder_is_one_mistake_that_says_what_changed(job: Path, qcgen: Qcgen) -> None:
+    qcgen("run", job, "--limit", "4", "--json")
+    code, out, err = qcgen("run", job, "--limit", "8", "--json")
+    (problem,) = json.loads(out)["problems"]
+    assert (code, "2 mistakes" in err) == (2, False)
+    assert problem.startswith("output.dir: ")
+    assert "the job has changed since (planned: 4 -> 8). Cure: another output.dir" in problem
+
+
 def test_judging_by_a_stricter_policy_rejects_and_turns_the_gate_red(job: Path, qcgen: Qcgen, workplace: Path) -> None:
     before = json.loads(qcgen("run", job, "--limit", "8", "--json")[1])
     assert before["accepted"] > 0

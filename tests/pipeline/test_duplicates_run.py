@@ -68,7 +68,7 @@ def test_a_mirrored_copy_is_found_and_shown_beside_its_original(tmp_path: Path) 
     assert record is not None
     (shown,) = record.reasons
     assert "whose mirror image it is" in shown.says
-    assert shown.unit == ""
+    assert shown.unit == "agreement"
     assert shown.companion is not None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,16 +20,15 @@ from qcgen.qc.policy import build_policy, load_policy
 from qcgen.qc.profile import Profile
 from qcgen.qc.registry import detector_plugins, find_corruptions, find_detectors
 from qcgen.qc.targets import target_of
-from tests.conformance import test_detectors
 from tests.conftest import ROOT
-from tests.randomclip import RandomClip
 
 EXAMPLE = re.compile(r"### A detector of your own\n.*?```python\n(.*?)```", re.DOTALL)
+README = re.compile(r"## Add a detector\n.*?```python\n(.*?)```", re.DOTALL)
 WHOLE = {"version": 1, "name": "mine", "alpha": 0.05, "near_duplicate_bits": 0, "calibration": None}
 
 
-def example() -> str:
-    found = EXAMPLE.search((ROOT / "docs" / "qc.md").read_text(encoding="utf-8"))
+def example(page: str = "docs/qc.md", pattern: re.Pattern[str] = EXAMPLE) -> str:
+    found = pattern.search((ROOT / page).read_text(encoding="utf-8"))
     assert found is not None
     return found.group(1)
 
@@ -55,17 +55,27 @@ def _photos(folder: Path, count: int = 100, side: int = 40) -> None:
         sheet.crop(box).resize((side, side)).save(folder / f"{i:03d}.png")
 
 
+def test_the_documented_detectors_pass_the_conformance_tests_that_their_pages_name(folder: Path) -> None:
+    for page, pattern, name in (("docs/qc.md", EXAMPLE, "spread"), ("README.md", README, "brightness")):
+        assert f"pytest tests/conformance -k {name}" in (ROOT / page).read_text(encoding="utf-8")
+        (folder / f"{name}.py").write_text(example(page, pattern))
+    # As a user runs it: another process, because the suite finds its detectors when it is imported.
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/conformance", "-k", "spread or brightness", "-q"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert int(re.search(r"(\d+) passed", told.stdout)[1]) >= 2 * 40  # type: ignore[index]  # it passed, so it says so
+
+
 def test_the_documented_example_is_found_measured_and_may_then_judge(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert example().count("\n") <= 30
     (folder / "spread.py").write_text(example())
-    detector, clip = find_detectors()["spread"], RandomClip()
-    test_detectors.test_values_are_in_range_and_most_pictures_have_one("spread", detector, clip)
-    test_detectors.test_a_batch_scores_as_its_pictures_do_alone("spread", detector, clip)
-    test_detectors.test_order_changes_nothing("spread", detector, clip)
-    test_detectors.test_odd_pictures_never_raise("spread", detector, "noise", (1, 40), clip)
-
     profile = tmp_path / "mine.json"
     profile.write_text(json.dumps({**WHOLE, "detectors": {"spread": {"importance": 1}}}))
     with pytest.raises(PrerequisiteError, match="spread: no table says what it detects"):
