@@ -130,8 +130,9 @@ def _fitting(found: Decoded | Refused, policy: Policy) -> Decoded | Refused:
     size = size_text(found.image.shape[2], found.image.shape[1])
     if size == policy.size:
         return found
+    shrunk = " after it was shrunk" if "scaled" in found.notes else ""
     reason = (
-        f"it is {size} px and profile {policy.name} was calibrated with {policy.size} px. "
+        f"it is {size} px{shrunk} and profile {policy.name} was calibrated with {policy.size} px. "
         "Cure: another profile, such as photos, or --allow-stale"
     )
     return Refused(OTHER_SIZE, reason, found.sha256)
