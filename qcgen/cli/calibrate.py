@@ -86,10 +86,10 @@ def calibrate(
 
 
 def _of_folder(folder: Path, policy: "Policy", *, prompts: Path | None, clip: str, device: Device) -> _Accepted:
-    from qcgen.cli.score import score_paths
+    from qcgen.cli.score import How, list_files, score_listed
     from qcgen.models.find import resolve_model
 
-    found = score_paths([folder], policy, prompts=prompts, clip=clip, device=device)
+    found = score_listed(list_files([folder], prompts), policy, How(clip, device))
     scored = [one for one in found if one.measures]
     left_out = [one for one in found if not one.measures]
     warn([f"{file_name(one.subject.path)}: {one.verdict.reasons[0].message}" for one in left_out])

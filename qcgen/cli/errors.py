@@ -6,13 +6,17 @@ import os
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import typer
 
 from qcgen.core.errors import PausedError, PrerequisiteError, QcgenError, SpecError
+from qcgen.core.wording import file_name
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+"""What a place that the user named may be, and the command cannot work with."""
 
 
 @runtime_checkable
@@ -53,16 +57,23 @@ def _translate(error: BaseException) -> QcgenError | None:
         return error
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return PausedError(
-            "Stopped. What was recorded is kept. Cure: start the same command again (qcgen distill and pilot: "
-            "with --resume)."
+            "Stopped. What was recorded is kept; a command that only reads has recorded nothing. Cure: start the same "
+            "command again (qcgen distill and pilot: with --resume)."
         )
     if isinstance(error, OSError) and error.errno in _FULL:
-        where = f" ({error.filename})" if error.filename else ""
-        return PausedError(f"The disk is full{where}. Cure: free some space, then start the same command again.")
+        where = f" ({_place(error)})" if error.filename else ""
+        limit = ", or a file is larger than is allowed" if error.errno == errno.EFBIG else ""
+        return PausedError(f"The disk is full{limit}{where}. Cure: free some space, then start the same command again.")
+    if isinstance(error, OSError) and error.errno in _CLOSED and error.filename:
+        return SpecError(f"{_place(error)}: {error.strerror}. Cure: mend its permissions, or name another path.")
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("qcgen"):
         package = error.name.partition(".")[0]
         return PrerequisiteError(f"The package {package} is missing. Cure: install the locked packages (make demo).")
     return None
+
+
+def _place(error: OSError) -> str:
+    return file_name(Path(os.fsdecode(error.filename))) if isinstance(error.filename, str | bytes) else "a file"
 
 
 def _report_unexpected(error: BaseException, *, as_json: bool) -> int:

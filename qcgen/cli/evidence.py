@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from qcgen.cli.console import warn
 from qcgen.core.errors import QcgenError
-from qcgen.core.evidence import Record, keep_only, missing_evidence, picture_of, read_record
+from qcgen.core.evidence import Record, keep_only, missing_evidence, read_record
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Outcome, Row, RunInfo
+from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,6 +74,8 @@ def explain_scored(
 ) -> dict[Path, Record]:
     """Evidence of the doubtful files into the folder of their report, and the records by path; each has its picture.
 
+    What goes wrong is told on stderr and fails nothing.
+
     Args:
         pixels: the most that a picture may have.
         screen: the short side to which they were shrunk, or 0.
@@ -84,7 +87,7 @@ def explain_scored(
     if not doubtful:
         return {}
     from qcgen.data.decoder import Decoded, Decoder, Limits
-    from qcgen.pipeline.evidence import explain_files, shrunk
+    from qcgen.pipeline.evidence import explain_files
 
     with Decoder(Limits(pixels=pixels), policy.background, least_side=screen) as decoder:
 
@@ -94,12 +97,27 @@ def explain_scored(
                 raise ValueError(found.reason)
             return found.image
 
-        done = explain_files(doubtful, folder, inspector(), Path, read=read)
+        done = explain_files(doubtful, folder, inspector(), Path, read=read, again="the same command again")
         warn([done.warning] if done.warning else [])
         records = {one.path: record for one in doubtful if (record := read_record(folder, one.image_id)) is not None}
-        for path, record in records.items():
-            (folder / picture_of(record)).write_bytes(shrunk(read(path)))
-    return records
+        return _with_pictures(records, folder, read)
+
+
+def _with_pictures(records: dict[Path, Record], folder: Path, read: "Callable[[Path], Tensor]") -> dict[Path, Record]:
+    """The records whose picture lies beside them."""
+    from qcgen.pipeline.evidence import keep_picture
+
+    kept: dict[Path, Record] = {}
+    for path, record in records.items():
+        try:
+            keep_picture(record, read(path), folder)
+        except (OSError, ValueError) as error:
+            rest = f"{len(records) - len(kept)} of {len(records)} doubtful pictures are not shown"
+            told = f"evidence: {rest}; the first: {file_name(path)} ({getattr(error, 'strerror', None) or error})."
+            warn([f"{told} The verdicts stand. Cure: put the file back or free space, then the same command again."])
+            break
+        kept[path] = record
+    return kept
 
 
 def _doubtful(one: "Scored") -> "Doubtful":

@@ -30,6 +30,10 @@ from qcgen.cli import (
     users,
 )
 from qcgen.cli.errors import report_error
+from qcgen.core.errors import SpecError
+
+_INTERRUPTED = 130
+"""What the parser makes of Ctrl-C; no command of ours ends with it."""
 
 app = typer.Typer(
     name="qcgen",
@@ -77,11 +81,24 @@ def main(arguments: Sequence[str]) -> int:
     """
     _quiet_the_hub()
     try:
+        _refuse_empty(arguments)
         # The parser hands back the code of a typer.Exit, or what the command returned (None).
-        return app(args=list(arguments), standalone_mode=False) or 0
+        code: int = app(args=list(arguments), standalone_mode=False) or 0
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        return code
     except (Exception, KeyboardInterrupt) as error:
         # Of the processes of one training, the first alone speaks to a program.
         return report_error(error, as_json="--json" in arguments and os.environ.get("RANK", "0") == "0")
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """An empty path would be the current folder: a script's variable that was not set must not choose that."""
+    places = [place for place, one in enumerate(arguments, 1) if not one or (one[:2] == "--" and one[-1] == "=")]
+    if places:
+        told = "argument" if len(places) == 1 else "arguments"
+        which = ", ".join(map(str, places))
+        raise SpecError(f"{told} {which}: empty. Cure: give a value (. is the current folder), or leave it out.")
 
 
 def _quiet_the_hub() -> None:

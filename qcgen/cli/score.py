@@ -1,18 +1,23 @@
 """`qcgen score`: the checks on pictures made elsewhere."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcgen.cli.console import plain, print_result, progress_shown, table
+from qcgen.cli.console import plain, print_result, progress_shown, say, table, warn
 from qcgen.cli.options import AllowStale, Clip, Device, DeviceOption, Json, Profile
-from qcgen.core.errors import QcgenError, SpecError
+from qcgen.core.errors import PrerequisiteError, QcgenError, SpecError
 from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
     from qcgen.core.evidence import Record
-    from qcgen.pipeline.score import Scored
+    from qcgen.data.decoder import Refused
+    from qcgen.models.encoder import OpenClipEncoder
+    from qcgen.pipeline.score import Scored, Subject
     from qcgen.qc.policy import Policy
     from qcgen.report.scored import ScoredFile
 
@@ -24,6 +29,33 @@ Prompts = Annotated[
     Path | None,
     typer.Option("--prompts", metavar="CSV", help="Columns file, prompt and the items' fields (product, colour)."),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """With what files are scored; `screen` px is the short side that a quick look keeps, 0 for none."""
+
+    clip: str
+    device: Device
+    megapixels: float = MEGAPIXELS
+    screen: int = 0
+
+    @property
+    def pixels(self) -> int:
+        return round(1e6 * self.megapixels)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Files to score, those that cannot be with the reason, and the table of prompts where one was given."""
+
+    subjects: "list[Subject]"
+    refused: "list[tuple[Subject, Refused]]"
+    columns: Mapping[str, Sequence[str]] | None
+
+    @property
+    def vocabulary(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(dict.fromkeys(cells)) for name, cells in (self.columns or {}).items()}
 
 
 def score(
@@ -56,107 +88,159 @@ def score(
     """
     from qcgen.cli.wiring import open_policy
     from qcgen.core.types import Outcome
+    from qcgen.pipeline.hold import hold_folder
 
     policy = open_policy(profile, allow_stale=allow_stale)
-    scored = score_paths(
-        paths, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels, screen=screen
-    )
+    listed = list_files(paths, prompts)
+    how = How(clip, device, max_megapixels, screen)
+    with nullcontext() if out is None else hold_folder(out, key="--out", say=say):
+        scored = score_listed(listed, policy, how)
+        written, lost = (None, None) if out is None else _report(scored, out, policy, listed, how)
     counts = {outcome.value: sum(one.verdict.outcome is outcome for one in scored) for outcome in Outcome}
-    bad = [one for one in scored if one.verdict.outcome is not Outcome.ACCEPT]
-    rows = [(file_name(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]
-    told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    lines = [table(("file", "verdict", "reasons"), rows)] if rows else []
-    lines.append(f"{len(scored)} files: {told}")
-    written = None
-    if out is not None:
-        shown = _explain(
-            scored, out, policy, prompts=prompts, clip=clip, device=device, megapixels=max_megapixels, screen=screen
-        )
-        written = _write(scored, out, policy, shown)
-    lines += [] if written is None else [str(written)]
     result = {"counts": counts, "report": written, "pictures": [_facts(one) for one in scored]}
-    print_result(result, as_json=json, text="\n".join(lines))
-    if counts["reject"] or counts["failed"]:
-        raise typer.Exit(QcgenError.exit_code)
+    lines = [*_lines(scored, counts), *([] if written is None else [str(written)])]
+    print_result(result | ({} if lost is None else {"problems": [str(lost)]}), as_json=json, text="\n".join(lines))
+    if lost is not None:
+        say(f"{lost}\nThe verdicts are printed; the report is not whole.")
+    code = _exit_code(scored, policy) if lost is None else lost.exit_code
+    if code:
+        raise typer.Exit(code)
 
 
-def score_paths(
-    paths: list[Path],
-    policy: "Policy",
-    *,
-    prompts: Path | None,
-    clip: str,
-    device: Device,
-    megapixels: float = MEGAPIXELS,
-    screen: int = 0,
-) -> list["Scored"]:
-    """Find, describe and score the pictures, with a row for each file that cannot be read.
+def _exit_code(scored: list["Scored"], policy: "Policy") -> int:
+    """That of a finding, or where the calibration fits no picture at all, that of something missing."""
+    from qcgen.core.types import Outcome
+    from qcgen.pipeline.score import fits_none
 
-    Without prompts nothing is compared with a text, and the CLIP is loaded only for what needs none.
+    if fits_none(scored):
+        say(
+            f"profile {policy.name}: its calibration fits no picture here, so none was judged. Cure: another profile, "
+            "such as photos; qcgen calibrate on pictures of this size; or --allow-stale."
+        )
+        return PrerequisiteError.exit_code
+    bad = any(one.verdict.outcome in (Outcome.REJECT, Outcome.FAILED) for one in scored)
+    return QcgenError.exit_code if bad else 0
+
+
+def list_files(paths: list[Path], prompts: Path | None) -> Listed:
+    """Find the pictures and what was asked for of each.
+
+    Raises:
+        SpecError: a path does not exist, there is nothing to score, or the table does not fit.
     """
-    from qcgen.cli.wiring import open_encoder, pick_device, prepare_torch, read_columns
-    from qcgen.data.decoder import Limits
+    from qcgen.cli.wiring import read_columns
     from qcgen.data.pictures import ENDINGS, find_files
-    from qcgen.pipeline.score import Subject, describe, refuse, score_files
-    from qcgen.qc.inspect import Inspector
+    from qcgen.pipeline.score import Subject, describe
 
     columns = None if prompts is None else read_columns(prompts)
     found = find_files(paths)
     if not found.pictures and not found.refused:
         given = ", ".join(map(file_name, paths))
         raise SpecError(f"no pictures in {given}. Cure: name a folder that holds {', '.join(sorted(ENDINGS))}.")
+    if found.without_ending:
+        what = "file without an ending was" if found.without_ending == 1 else "files without an ending were"
+        warn(
+            [f"{found.without_ending} {what} left out. Cure: name the pictures among them .png, .jpg or what they are."]
+        )
     subjects = describe(found.pictures, columns)
+    return Listed(subjects, [(Subject(path, "", {}), why) for path, why in found.refused], columns)
+
+
+def score_listed(listed: Listed, policy: "Policy", how: "How") -> list["Scored"]:
+    """Score the pictures, with a row for each file that cannot be read.
+
+    Without prompts nothing is compared with a text, and the CLIP is loaded only for what needs none.
+    """
+    from qcgen.cli.wiring import prepare_torch
+    from qcgen.data.decoder import Limits
+    from qcgen.pipeline.score import refuse, score_files
+    from qcgen.qc.inspect import Inspector
+
     prepare_torch()
     references = policy.settings.references
-    asked = columns is not None or policy.settings.unwanted or (references and references.encoder)
-    encoder = open_encoder(clip, device=pick_device(device)) if asked else None
+    encoder = _encoder(listed, policy, how, always=bool(references and references.encoder))
     policy = policy.fit(encoder_digest=None if encoder is None else encoder.digest)
-    vocabulary = {name: tuple(dict.fromkeys(cells)) for name, cells in (columns or {}).items()}
-    refused = [refuse(Subject(path, "", {}), why, policy) for path, why in found.refused]
+    refused = [refuse(subject, why, policy) for subject, why in listed.refused]
     with progress_shown("score") as show:
         scored = score_files(
-            subjects,
-            Inspector(policy, encoder, vocabulary),
+            listed.subjects,
+            Inspector(policy, encoder, listed.vocabulary),
             policy,
-            tell=lambda done: show(done, len(subjects)),
-            limits=Limits(pixels=round(1e6 * megapixels)),
-            least_side=screen,
+            tell=lambda done: show(done, len(listed.subjects)),
+            limits=Limits(pixels=how.pixels),
+            least_side=how.screen,
         )
     return [*scored, *refused]
 
 
+def _encoder(listed: Listed, policy: "Policy", how: "How", *, always: bool = False) -> "OpenClipEncoder | None":
+    from qcgen.cli.wiring import open_encoder, pick_device
+
+    if listed.columns is None and not policy.settings.unwanted and not always:
+        return None
+    return open_encoder(how.clip, device=pick_device(how.device))
+
+
+def _report(
+    scored: list["Scored"], folder: Path, policy: "Policy", listed: Listed, how: "How"
+) -> tuple[Path | None, QcgenError | None]:
+    """The report's page, or why there is none. The results come first; evidence takes only what place they leave."""
+    from qcgen.generate.write import explain
+    from qcgen.report.scored import SCORES, write_scores
+
+    rows = [_row(one, None) for one in scored]
+    path = folder / SCORES
+    try:
+        write_scores(rows, folder)
+        path = _write_page(rows, folder, policy)
+    except OSError as error:
+        told = explain(error, path, key="--out")
+        if isinstance(told, QcgenError):
+            return None, told
+        raise
+    _show(scored, folder, policy, listed, how)
+    return path, None
+
+
+def _show(scored: list["Scored"], folder: Path, policy: "Policy", listed: Listed, how: "How") -> None:
+    """The page again, with evidence. What goes wrong is told and costs the evidence alone."""
+    from qcgen.core.evidence import keep_only
+
+    try:
+        shown = _explain(scored, folder, policy, listed, how)
+        if shown:
+            _write_page([_row(one, shown.get(one.subject.path)) for one in scored], folder, policy)
+    except (OSError, QcgenError) as error:
+        keep_only(folder, set())
+        why = getattr(error, "strerror", None) or error
+        warn([f"evidence: the page has none ({why}). The verdicts stand. Cure: free space, then the same command."])
+
+
+def _write_page(rows: list["ScoredFile"], folder: Path, policy: "Policy") -> Path:
+    from qcgen.report.scored import write_scored_page
+
+    return write_scored_page(rows, folder, policy=f"profile {policy.name}")
+
+
 def _explain(
-    scored: list["Scored"],
-    folder: Path,
-    policy: "Policy",
-    *,
-    prompts: Path | None,
-    clip: str,
-    device: Device,
-    megapixels: float,
-    screen: int,
+    scored: list["Scored"], folder: Path, policy: "Policy", listed: Listed, how: "How"
 ) -> dict[Path, "Record"]:
     """What shows why the doubtful files are doubtful, in the report's folder."""
     from qcgen.cli.evidence import explain_scored
-    from qcgen.cli.wiring import open_encoder, pick_device, read_columns
     from qcgen.qc.inspect import Inspector
 
     def inspector() -> Inspector:
-        columns = None if prompts is None else read_columns(prompts)
-        asked = columns is not None or policy.settings.unwanted
-        encoder = open_encoder(clip, device=pick_device(device)) if asked else None
-        return Inspector(
-            policy, encoder, {name: tuple(dict.fromkeys(cells)) for name, cells in (columns or {}).items()}
-        )
+        return Inspector(policy, _encoder(listed, policy, how), listed.vocabulary)
 
-    return explain_scored(scored, folder, policy, inspector, pixels=round(1e6 * megapixels), screen=screen)
+    return explain_scored(scored, folder, policy, inspector, pixels=how.pixels, screen=how.screen)
 
 
-def _write(scored: list["Scored"], folder: Path, policy: "Policy", shown: dict[Path, "Record"]) -> Path:
-    from qcgen.report.scored import write_scored_report
-
-    rows = [_row(one, shown.get(one.subject.path)) for one in scored]
-    return write_scored_report(rows, folder, policy=f"profile {policy.name}")[0]
+def _lines(scored: list["Scored"], counts: Mapping[str, int]) -> list[str]:
+    """The table of what is not accepted, and the counts."""
+    bad = [one for one in scored if str(one.verdict.outcome) != "accept"]
+    rows = [(file_name(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return [*([table(("file", "verdict", "reasons"), rows)] if rows else []), f"{len(scored)} files: {told}"]
 
 
 def _row(one: "Scored", evidence: "Record | None") -> "ScoredFile":

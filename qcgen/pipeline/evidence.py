@@ -24,6 +24,7 @@ from qcgen.core.evidence import (
     Shown,
     evidence_file,
     evidence_key,
+    picture_of,
     write_record,
 )
 from qcgen.core.types import Finding, Row, Severity
@@ -36,7 +37,7 @@ from qcgen.qc.registry import find_detectors
 _MOST_PIXELS = 50_000_000
 _NEIGHBOUR_PX = 128
 _FORMATS = ("PNG", "WEBP", "JPEG")
-_NO_USE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
+_NO_USE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES})
 """The next picture would meet the same."""
 _DUPLICATES = ("exact_duplicate", "near_duplicate")
 _REPEATS = {
@@ -84,12 +85,19 @@ def explain_rows(rows: Sequence[Row], folder: Path, inspector: Inspector, find: 
 
 
 def explain_files(
-    doubtful: Sequence[Doubtful], folder: Path, inspector: Inspector, find: Find, *, read: Read | None = None
+    doubtful: Sequence[Doubtful],
+    folder: Path,
+    inspector: Inspector,
+    find: Find,
+    *,
+    read: Read | None = None,
+    again: str = "qcgen report RUN",
 ) -> Explained:
     """Write the evidence of picture files into `folder`/evidence; stops where the disk is full.
 
     Args:
         read: opens a picture file; by default only what a run writes. It raises ValueError or OSError.
+        again: the command that makes what is missing, for the warning.
     """
     read = read or _read
     made, lost = 0, list[str]()
@@ -103,15 +111,15 @@ def explain_files(
                 break
         except Exception as error:  # a courtesy: no fault in a detector's own drawing may cost a night's report
             lost.append(f"{one.path}: {error}")
-    return Explained(made, _warning(made, len(doubtful), lost))
+    return Explained(made, _warning(made, len(doubtful), lost, again))
 
 
-def _warning(made: int, wanted: int, lost: Sequence[str]) -> str | None:
+def _warning(made: int, wanted: int, lost: Sequence[str], again: str) -> str | None:
     if not lost:
         return None
     return (
         f"evidence: {wanted - made} of {wanted} doubtful pictures have none; the first: {lost[0]}. The verdicts stand. "
-        "Cure: put the file back or free space, then qcgen report RUN."
+        f"Cure: put the file back or free space, then {again}."
     )
 
 
@@ -192,7 +200,12 @@ def _show_neighbour(one: Doubtful, finding: Finding, folder: Path, find: Find, r
     )
     if path is None:
         return told
-    return replace(told, companion=_keep(one, f"{finding.kind}_of", shrunk(read(path)), folder))
+    return replace(told, companion=_keep(one, f"{finding.kind}_of", _shrunk(read(path)), folder))
+
+
+def keep_picture(record: Record, image: UInt8[Tensor, "3 h w"], folder: Path) -> None:
+    """A small copy for a report of foreign files; OSError where it cannot be written."""
+    _replace(folder / picture_of(record), _shrunk(image))
 
 
 def _keep(one: Doubtful, what: str, data: bytes, folder: Path) -> str:
@@ -219,7 +232,7 @@ def _read(path: Path) -> UInt8[Tensor, "3 h w"]:
         return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).contiguous()
 
 
-def shrunk(image: UInt8[Tensor, "3 h w"]) -> bytes:
+def _shrunk(image: UInt8[Tensor, "3 h w"]) -> bytes:
     """A small PNG of a picture."""
     small = PIL.Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     small.thumbnail((_NEIGHBOUR_PX, _NEIGHBOUR_PX))

@@ -44,6 +44,9 @@ def hold_folder(
     path = folder / LOCK_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # The lock of an earlier work can be opened where nothing new can be written.
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise explain(error, path, key=key) from error

@@ -14,7 +14,7 @@ from qcgen.core.wording import file_name
 from qcgen.data.decoder import Decoded, Decoder, Limits, Refused
 from qcgen.qc.duplicates import find_duplicates
 from qcgen.qc.fingerprint import fingerprints
-from qcgen.qc.groups import SIZE, with_size
+from qcgen.qc.groups import SIZE, size_text, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
 from qcgen.qc.parts import over_cores
@@ -23,6 +23,8 @@ from qcgen.qc.protocol import Batch
 from qcgen.qc.stale import STALE
 
 UNREADABLE = "unreadable"
+OTHER_SIZE = "other_size"
+"""The reasons of a file that is not judged: it has no picture, or one that the calibration does not fit."""
 _BATCH = 32
 _PIXELS = 4_000_000
 """Pictures are measured together up to so many pixels: what the detectors derive takes about a hundred bytes each."""
@@ -39,8 +41,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the checks say of one file; `fields` are the subject's with the picture's size. Without a picture there are
-    no measures, and the verdict's one reason says why."""
+    """What the checks say of one file; `fields` are the subject's with the picture's size. A file that is not judged
+    has no measures, and its verdict's one reason says why."""
 
     subject: Subject
     measures: tuple[Measure, ...]
@@ -90,7 +92,8 @@ def score_files(
 ) -> list[Scored]:
     """Measure and judge files in the order given, duplicates among them included.
 
-    Every file has its row: one that has no picture is `failed`, with the reason.
+    Every file has its row: one that has no picture, or one of a size that the policy was not calibrated for (unless
+    that is allowed), is `failed`, with the reason.
 
     Args:
         tell: called with the number of files done.
@@ -107,11 +110,32 @@ def score_files(
 
 
 def refuse(subject: Subject, why: Refused, policy: Policy) -> Scored:
-    """The row of a file without a picture."""
-    message = f"{UNREADABLE}: {why.reason}."
-    reason = Finding(UNREADABLE, Severity.BLOCK, message, evidence={"reason": why.code})
+    """The row of a file that is not judged."""
+    kind = OTHER_SIZE if why.code == OTHER_SIZE else UNREADABLE
+    reason = Finding(kind, Severity.BLOCK, f"{kind}: {why.reason}.", evidence={"reason": why.code})
     verdict = Verdict(Outcome.FAILED, (reason,), None, policy.sha256)
     return Scored(subject, (), verdict, why.sha256, why.sha256, None, subject.fields)
+
+
+def fits_none(scored: Sequence[Scored]) -> bool:
+    """Whether there were pictures to judge, and the calibration fits the size of none of them."""
+    kinds = {reason.kind for one in scored for reason in one.verdict.reasons if one.verdict.outcome is Outcome.FAILED}
+    return OTHER_SIZE in kinds and all(one.verdict.outcome is Outcome.FAILED for one in scored)
+
+
+def _fitting(found: Decoded | Refused, policy: Policy) -> Decoded | Refused:
+    """Before anything is measured: a picture of another size says nothing by these limits."""
+    if isinstance(found, Refused) or policy.allow_stale or policy.size is None:
+        return found
+    size = size_text(found.image.shape[2], found.image.shape[1])
+    if size == policy.size:
+        return found
+    shrunk = " after it was shrunk" if "scaled" in found.notes else ""
+    reason = (
+        f"it is {size} px{shrunk} and profile {policy.name} was calibrated with {policy.size} px. "
+        "Cure: another profile, such as photos, or --allow-stale"
+    )
+    return Refused(OTHER_SIZE, reason, found.sha256)
 
 
 _Group = list[tuple[Subject, Decoded | Refused]]
@@ -144,7 +168,8 @@ def _score_group(group: _Group, inspector: Inspector, policy: Policy) -> list[Sc
     """Pictures of one size go through the detectors together; the order given is kept."""
     done: dict[Path, Scored] = {}
     by_size: dict[tuple[int, ...], list[tuple[Subject, Decoded]]] = {}
-    for subject, found in group:
+    for subject, read in group:
+        found = _fitting(read, policy)
         if isinstance(found, Refused):
             done[subject.path] = refuse(subject, found, policy)
         else:

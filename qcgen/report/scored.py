@@ -1,4 +1,4 @@
-"""What `qcgen score --out` leaves: `index.html` and `scores.csv`, one row a file, those without a picture included."""
+"""What `qcgen score --out` leaves: `index.html` and `scores.csv`, one row a file, those not judged included."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from qcgen.core.types import Finding, Outcome, Severity
 from qcgen.report import words
 from qcgen.report.csvout import write_csv
 from qcgen.report.evidence import exhibits
+from qcgen.report.folder import write_page
 from qcgen.report.html import render_page
 from qcgen.report.protocol import Band, Block, Case, Cases, Column, Mark, Number, Picture, Section, Table, Tile
 
@@ -43,19 +44,30 @@ class ScoredFile:
     evidence: Record | None = None
 
 
-def write_scored_report(files: Sequence[ScoredFile], folder: Path, *, policy: str) -> tuple[Path, Path]:
-    """Write page and CSV into the folder; returns both paths.
+def write_scores(files: Sequence[ScoredFile], folder: Path) -> Path:
+    """Write `scores.csv` into the folder, whole or not at all."""
+    path = folder / SCORES
+    _write_rows(files, path)
+    return path
+
+
+def write_scored_page(files: Sequence[ScoredFile], folder: Path, *, policy: str) -> Path:
+    """Write `index.html` into the folder, whole or not at all; it refers to `scores.csv`.
 
     Args:
         policy: the profile that judged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    page, rows = folder / "index.html", folder / SCORES
-    _write_rows(files, rows)
     subtitle = f"{words.several(len(files), 'file')}, judged by {policy}"
     text = render_page("Scores", subtitle, _sections(files), source=SCORES, pictures=True)
-    page.write_text(text, encoding="utf-8", errors="replace")
-    return page, rows
+    page = folder / "index.html"
+    part = page.with_name(page.name + ".part")
+    try:
+        write_page(part, text)
+        part.replace(page)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    return page
 
 
 def _write_rows(files: Sequence[ScoredFile], path: Path) -> None:
@@ -101,7 +113,7 @@ def _band(files: Sequence[ScoredFile]) -> Band:
             (Outcome.ACCEPT, "accepted", "nothing found"),
             (Outcome.REVIEW, "flagged", "for people to look at"),
             (Outcome.REJECT, "rejected", "beyond a hard limit, or a repeat"),
-            (Outcome.FAILED, "not scored", "no picture in the file"),
+            (Outcome.FAILED, "not scored", "no picture in the file, or one of another size"),
         )
     )
     bad = counts[Outcome.REJECT] + counts[Outcome.FAILED]
