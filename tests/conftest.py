@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 import tests.typecheck
@@ -16,6 +17,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 # Every public border with a tensor is checked under pytest; production pays nothing.
 TENSOR_PACKAGES = ["qcgen.data", "qcgen.distill", "qcgen.generate", "qcgen.models", "qcgen.qc", "qcgen.train"]
 install_import_hook(TENSOR_PACKAGES, f"{tests.typecheck.__name__}.check")
+
+# A slow machine fails no test.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -67,6 +67,7 @@ def qc(
 
     from qcgen.cli.wiring import open_encoder, pick_device, prepare_torch
     from qcgen.core.qcbenchresult import RESULT_FILE, to_json
+    from qcgen.models.classifier import check_classifier
     from qcgen.models.find import resolve_model
     from qcgen.pipeline.qcbench import FULL, QUICK, bench, for_the_layer
     from qcgen.qc.settings import Settings as QcSettings
@@ -80,6 +81,8 @@ def qc(
     asking = QcSettings(
         teacher=resolve_model(teacher, key="--teacher"), classifier=resolve_model(classifier, key="--classifier")
     )
+    if asking.classifier is not None:
+        check_classifier(asking.classifier.folder)
     with progress_shown("pictures") as show:
         calibrate = for_the_layer(len(names), settings)
         domains = _domains(given, settings, calibrate=calibrate, device=pick_device(device), tell=show)

@@ -13,7 +13,7 @@ from qcgen.cli.score import Prompts
 from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
-    from qcgen.core.types import Measure
+    from qcgen.core.types import Measure, RunInfo
     from qcgen.qc.policy import Policy
     from qcgen.qc.profile import Kept
 
@@ -109,6 +109,7 @@ def _of_run(name: str, policy: "Policy", *, db: str) -> _Accepted:
     with opened(db, create=False) as store:
         run = find_run(store, name)
         rows = [row for row in store.rows(run.run_id) if row.relpath is not None]
+    _refuse_other_models(run, policy)
     taken = [
         row
         for row in rows
@@ -127,13 +128,31 @@ def _of_run(name: str, policy: "Policy", *, db: str) -> _Accepted:
     return _Accepted(measures, fields, told, run.model_digest, encoder, Path(run.out_dir), ids)
 
 
+def _refuse_other_models(run: "RunInfo", policy: "Policy") -> None:
+    """A calibration names the models behind its scores: those of the run must be the profile's."""
+    from qcgen.core.errors import PrerequisiteError
+    from qcgen.pipeline.gates import asked_by
+    from qcgen.qc.asking import asked_of
+    from qcgen.qc.stale import of_work
+
+    problems = of_work(asked_by(run), asked_of(policy.settings))
+    if problems:
+        raise PrerequisiteError(
+            f"run {run.run_id}: its scores are of other models than the profile names now. {'; '.join(problems)}. "
+            "Cure: the models of that run, or another run of the job."
+        )
+
+
 def _write_embeddings(accepted: _Accepted, target: Path) -> "Kept | None":
     """Beside the calibration, for the gates on whole batches; an older file must not outlive its calibration."""
     from qcgen.pipeline.embeddings import embeddings_of
     from qcgen.qc.embeddings import write_embeddings
-    from qcgen.qc.profile import embeddings_beside, keep_embeddings
+    from qcgen.qc.profile import embeddings_beside, keep_embeddings, naming
 
     path = embeddings_beside(target)
+    shared = [other.name for other in naming(path) if other.name != target.name]
+    if shared:
+        warn([f"{path.name}: {', '.join(shared)} names it too. Cure: calibrate that profile again as well."])
     path.unlink(missing_ok=True)
     kept = None if accepted.out_dir is None else embeddings_of(accepted.out_dir, accepted.encoder)
     if kept is None or accepted.encoder is None:

@@ -15,7 +15,10 @@ from qcgen.core.errors import PausedError, PrerequisiteError, QcgenError, SpecEr
 from qcgen.core.wording import file_name
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST}
+_CLOSED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENAMETOOLONG, errno.ELOOP),
+}
 """What a place that the user named may be, and the command cannot work with."""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcgen.cli.console import warn
-from qcgen.core.errors import QcgenError
+from qcgen.core.errors import PrerequisiteError, QcgenError
 from qcgen.core.evidence import Record, keep_only, missing_evidence, read_record
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
@@ -57,7 +57,11 @@ def complete_evidence(store: Store, run: RunInfo, profile: str | None = None) ->
 
         prepare_torch()
         qc = JobSpec.model_validate_json(run.spec_json).qc
-        policy = read_policy(profile or qc.profile, allow_stale=True)
+        try:
+            policy = read_policy(profile or qc.profile, allow_stale=True)
+        except PrerequisiteError:
+            # What the teacher would show is missed; the other evidence is not.
+            policy = read_policy(profile or qc.profile, allow_stale=True, with_teacher=False)
         return Inspector(policy, load_encoder(qc.clip.model), _vocabulary(store, run))
 
     explain_run(store, run, inspector)

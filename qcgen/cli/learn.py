@@ -29,7 +29,7 @@ def propose(
     Example: qcgen learn propose demo-apparel --profile apparel
     """
     from qcgen.cli.wiring import find_run, opened, read_decisions
-    from qcgen.pipeline.gates import ENCODER_DIGEST
+    from qcgen.pipeline.gates import ENCODER_DIGEST, asked_by
     from qcgen.pipeline.learn import collect, describe_proposal
     from qcgen.pipeline.learn import propose as propose_policy
     from qcgen.qc.policy import load_policy
@@ -44,7 +44,7 @@ def propose(
             run = find_run(store, name)
             encoder = run.environment.get(ENCODER_DIGEST, encoder)
             model = run.model_digest
-            fitting = policy.fit(model_digest=model, encoder_digest=encoder)
+            fitting = policy.fit(model_digest=model, encoder_digest=encoder, asked=asked_by(run))
             seen += collect(run.run_id, store.rows(run.run_id), said, fitting, by=by)
     wanted = read_profile(find_profile(profile))
     made = propose_policy(seen, wanted, policy, name=profile, encoder=encoder, model=model)

@@ -94,7 +94,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _refuse_empty(arguments: Sequence[str]) -> None:
     """An empty path would be the current folder: a script's variable that was not set must not choose that."""
-    places = [place for place, one in enumerate(arguments, 1) if not one or (one[:2] == "--" and one[-1] == "=")]
+    places = [
+        place
+        for place, one in enumerate(arguments, 1)
+        if not one or (one[:2] == "--" and one.find("=") == len(one) - 1)
+    ]
     if places:
         told = "argument" if len(places) == 1 else "arguments"
         which = ", ".join(map(str, places))

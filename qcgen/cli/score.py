@@ -10,7 +10,7 @@ import typer
 
 from qcgen.cli.console import plain, print_result, progress_shown, say, table, warn
 from qcgen.cli.options import AllowStale, Clip, Device, DeviceOption, Json, Profile
-from qcgen.core.errors import PrerequisiteError, QcgenError, SpecError
+from qcgen.core.errors import PausedError, PrerequisiteError, QcgenError, SpecError
 from qcgen.core.wording import file_name
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def score(
     allow_stale: AllowStale = False,
     json: Json = False,
 ) -> None:
-    """Measure and judge pictures made elsewhere. Exit 1 if any is rejected or cannot be read.
+    """Measure and judge pictures made elsewhere. Exit 1 if any is rejected or cannot be judged.
 
     Example: qcgen score out/demo-apparel/images --profile apparel --out reports/scores
     """
@@ -195,9 +195,7 @@ def _report(
         path = _write_page(rows, folder, policy)
     except OSError as error:
         told = explain(error, path, key="--out")
-        if isinstance(told, QcgenError):
-            return None, told
-        raise
+        return None, told if isinstance(told, QcgenError) else PausedError(f"--out: {told}. Cure: another folder.")
     _show(scored, folder, policy, listed, how)
     return path, None
 

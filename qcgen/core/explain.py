@@ -217,9 +217,9 @@ def _plain_rule(kind: str, context: Mapping[str, Any], detail: ErrorDetails) -> 
         simple = isinstance(given, bool | int | float)
         return "must be text", f'Put it in quotes: "{given}".' if simple else "Write one text."
     if kind in ("list_type", "tuple_type"):
-        return "must be a list", "Write [a, b], or one entry a line after a dash."
+        return "must be a list", "Write [a, b]."
     if kind in ("dict_type", "model_type", "model_attributes_type"):
-        return "must be a group of keys", "Write its keys below it, indented, or remove the line."
+        return "must be a group of keys", "Write its keys, or leave it out."
     return detail["msg"][:1].lower() + detail["msg"][1:], ""
 
 

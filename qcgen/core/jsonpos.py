@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qcgen.core.errors import SpecError
 from qcgen.core.wording import file_name, show
-from qcgen.core.yamlpos import Document, Place, Tree, dotted
+from qcgen.core.yamlpos import MAX_DEPTH, Document, Place, Tree, dotted
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:\n]|[^\s{}\[\],:"]+')
 
@@ -59,9 +59,27 @@ def read_json(path: Path) -> Json:
         raise SpecError(f"{name}:{error.lineno}: is not valid JSON ({error.msg}). Mend the line.") from None
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{name}: is not valid JSON ({error}). Write it simpler.") from None
+    if _deeper(value, MAX_DEPTH):
+        raise SpecError(f"{name}: is nested more than {MAX_DEPTH} deep. Make it flatter.")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SpecError(f"{name}: holds half of a character, like \\ud800. Write it whole.") from None
     if not isinstance(value, dict):
         raise SpecError(f'{name}:1: must be keys with values, like {{"version": 1}} (got {show(value)}).')
     return Json(name, text, value, repeats)
+
+
+def _deeper(value: Tree, most: int) -> bool:
+    level: list[Tree] = [value]
+    for _ in range(most + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import open_clip
 import torch
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError
@@ -34,15 +33,26 @@ class Classifier(nn.Module):
     """
 
     def __init__(self, config: Mapping[str, Mapping[str, object]], classes: Mapping[str, Sequence[str]]) -> None:
+        import open_clip  # heavy, and profiles that name no classifier are read without it
+
         super().__init__()
         self.config = config
         self.classes = {field: tuple(names) for field, names in classes.items()}
         model = config["model_cfg"]
+        vision = model["vision_cfg"]
+        if not isinstance(vision, Mapping) or "timm_model_name" in vision:
+            raise SpecError(f"clip: {CLIP_CONFIG} names a tower that is not open_clip's own. Cure: another CLIP.")
         try:
-            self.tower: nn.Module = open_clip.CLIP(**model).visual
-        except (TypeError, KeyError, RuntimeError) as error:
+            self.tower: nn.Module = open_clip.CLIP(
+                embed_dim=model["embed_dim"],
+                vision_cfg=dict(vision),
+                # Of the text tower nothing is kept: the smallest there is.
+                text_cfg={"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "layers": 1},
+                quick_gelu=bool(model.get("quick_gelu", False)),
+            ).visual
+        except (TypeError, KeyError, ValueError, RuntimeError, ArithmeticError, AssertionError) as error:
             raise SpecError(
-                f"clip: {CLIP_CONFIG} describes no model of open_clip's own parts ({str(error)[:200]}). "
+                f"clip: {CLIP_CONFIG} describes no image tower of open_clip's own ({str(error)[:200]}). "
                 "Cure: another CLIP."
             ) from None
         features = int(str(model["embed_dim"]))
@@ -109,15 +119,33 @@ def load_classifier(folder: Path, *, device: str = "cpu") -> Classifier:
     """Raises PrerequisiteError if the folder holds no classifier, a damaged one, or one of another make."""
     check_classifier(folder)
     try:
-        config, classes = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (CLIP_CONFIG, _CLASSES))
-        classifier = Classifier(config, classes)
+        config = json.loads((folder / CLIP_CONFIG).read_text(encoding="utf-8"))
+        classifier = Classifier(config, _read_classes(folder / _CLASSES))
         weights = load_file(folder / _WEIGHTS)
         classifier.load_state_dict(
             {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
         )
-    except (RuntimeError, TypeError, KeyError, ValueError, AttributeError, SafetensorError, SpecError):
+        classifier.eval().requires_grad_(False)
+        _refuse_nonsense(classifier)
+    except (RuntimeError, TypeError, KeyError, ValueError, AttributeError, RecursionError, SafetensorError, SpecError):
         raise PrerequisiteError(
             f"{folder}: holds a damaged classifier, or one of another make. Cure: train it again with "
             "`kind: classifier`."
         ) from None
-    return classifier.to(device).eval().requires_grad_(False)
+    return classifier.to(device)
+
+
+def _read_classes(path: Path) -> dict[str, list[str]]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for names in found.values():
+        whole = isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
+        if not whole or len(set(names)) != len(names) or len(names) < 2:
+            raise ValueError(f"{path}: two names or more, each once")
+    return dict(found)
+
+
+def _refuse_nonsense(classifier: Classifier) -> None:
+    """A training that broke leaves weights whose scores are no numbers, which no limit would catch."""
+    grey = torch.full((1, 3, *classifier.preprocess.size), 128, dtype=torch.uint8)
+    if not all(bool(one.isfinite().all()) for one in classifier(classifier.preprocess(grey)).values()):
+        raise ValueError("scores that are no numbers")

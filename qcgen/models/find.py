@@ -55,7 +55,7 @@ def _folder(name: str, key: str) -> Path:
         folder = Path(name)
         if not folder.is_dir():
             raise PrerequisiteError(
-                f"{key}: the folder {name!r} does not exist. Cure: give a local folder in diffusers format."
+                f"{key}: the folder {name!r} does not exist. Cure: give a folder on the local disk."
             )
     return folder
 

@@ -23,10 +23,15 @@ FLAG_RATE = "gate_flag_rate"
 AQL = "gate_aql"
 FAILED = "gate_failed_items"
 ENCODER_DIGEST = "encoder_digest"
-TEACHER_DIGEST = "teacher_digest"
-"""Key of `RunInfo.environment`."""
+ASKED_DIGESTS = {"teacher": "teacher_digest", "classifier": "classifier_digest"}
+"""Keys of `RunInfo.environment`: the encoder's, and by the profile's key those of the models that its checks asked."""
 _OF_EMBEDDINGS = (COLLAPSE, EMBEDDINGS)
 _PRODUCER_CONFIDENCE = 0.95
+
+
+def asked_by(run: RunInfo) -> dict[str, str | None]:
+    """Digests, as `asking.asked_of` writes them, of the models that the run's scores came from; None: not recorded."""
+    return {key: run.environment.get(name) for key, name in ASKED_DIGESTS.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One process a folder: the lock on what a run, a distillation, a pilot or a training writes to."""
+"""One process a folder: the lock on what a run, a distillation, a pilot, a training or a scored report writes to."""
 
 import errno
 import fcntl
@@ -33,7 +33,7 @@ def hold_folder(
     locks the work goes on all the same, after saying so.
 
     Args:
-        key: the job's key that names the folder, for messages.
+        key: the job's key, or the option, that names the folder, for messages.
         say: receives a sentence where the file system has no locks.
         lock: the system's call.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Measure, Outcome, Row, RunInfo, Score, Severity, Unscored, Verdict
-from qcgen.pipeline.gates import ENCODER_DIGEST, TEACHER_DIGEST, judge_run
+from qcgen.pipeline.gates import ENCODER_DIGEST, asked_by, judge_run
 from qcgen.pipeline.reviewplan import plan_review
 from qcgen.qc.duplicates import find_duplicates, tell_old
 from qcgen.qc.groups import size_text, with_size
@@ -48,7 +48,7 @@ def rejudge(
     policy = policy.fit(
         model_digest=run.model_digest,
         encoder_digest=run.environment.get(ENCODER_DIGEST),
-        teacher_digest=run.environment.get(TEACHER_DIGEST),
+        asked=asked_by(run),
         size=size,
     )
     qc = JobSpec.model_validate_json(run.spec_json).qc

@@ -25,7 +25,7 @@ from qcgen.pipeline.account import Account, Tell, WriteReport
 from qcgen.pipeline.assess import assess
 from qcgen.pipeline.embeddings import EmbeddingKeeper
 from qcgen.pipeline.executors.inprocess import Pending, work_through
-from qcgen.pipeline.gates import ENCODER_DIGEST, TEACHER_DIGEST, judge_run
+from qcgen.pipeline.gates import ASKED_DIGESTS, ENCODER_DIGEST, judge_run
 from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.record import begin_record
@@ -97,7 +97,8 @@ def run_job(
         policy_sha256=policy.sha256,
         out_dir=folder,
     )
-    scored_by = {ENCODER_DIGEST: encoder_digest, TEACHER_DIGEST: asked_of(policy.settings).get("teacher")}
+    asked = asked_of(policy.settings)
+    scored_by = {ENCODER_DIGEST: encoder_digest} | {name: asked.get(key) for key, name in ASKED_DIGESTS.items()}
     facts = {ITEMS_DIGEST: expansion.digest} | {name: one for name, one in scored_by.items() if one is not None}
     run = begin_record(
         job,

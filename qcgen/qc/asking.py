@@ -24,6 +24,7 @@ _READERS: Mapping[str, tuple[str, ...]] = {
     "classifier": ("colour_class", "garment_class"),
 }
 """Detectors whose scores change with a key."""
+_MODELS = ("teacher", "classifier")
 
 
 def settings_of(profile: Profile, folder: Path | None, *, with_teacher: bool = True) -> Settings:
@@ -83,17 +84,20 @@ def asked_of(settings: Settings) -> dict[str, str]:
     }
 
 
-def teacher_of(calibration: Calibration) -> str | None:
-    """The digest of the teacher that its detectors asked; None if none did."""
-    reads = any(one in calibration.detectors for one in _READERS["teacher"])
-    return calibration.asked.get("teacher") if reads else None
+def models_of(calibration: Calibration) -> dict[str, str]:
+    """Digests of the models that its detectors asked, by the profile's key."""
+    return {
+        key: calibration.asked[key]
+        for key in _MODELS
+        if key in calibration.asked and any(one in calibration.detectors for one in _READERS[key])
+    }
 
 
 def of_settings(settings: Settings, calibration: Calibration) -> list[str]:
     """What in a calibration was made for other settings, of the detectors that it calibrates."""
     here = asked_of(settings)
     return [
-        f"{name}: not as the calibration had it, and {', '.join(readers)} depends on it"
+        f"{name}: not as the calibration had it, which changes what {' and '.join(readers)} say"
         for name, detectors in _READERS.items()
         if (readers := [one for one in detectors if one in calibration.detectors])
         # Without references, teacher or classifier nothing is scored that could be judged by the wrong limits.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.wording import plain
-from qcgen.qc.asking import of_settings, settings_of, teacher_of
+from qcgen.qc.asking import models_of, of_settings, settings_of
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
 from qcgen.qc.near import AGREEMENT
@@ -90,7 +90,7 @@ class Policy:
     sha256: str
     encoder_digest: str | None = None
     model_digest: str | None = None
-    teacher_digest: str | None = None
+    asked: Mapping[str, str] = field(default_factory=dict)
     group_by: tuple[str, ...] = ()
     groups: Mapping[Key, Level] = field(default_factory=dict)
     size: str | None = None
@@ -108,13 +108,13 @@ class Policy:
         *,
         model_digest: str | None = None,
         encoder_digest: str | None = None,
-        teacher_digest: str | None = None,
+        asked: Mapping[str, str | None] | None = None,
         size: str | None = None,
     ) -> "Policy":
-        """This policy for pictures of a model, with an encoder and a teacher, of a size; None is not looked at.
+        """This policy for pictures of a model, with an encoder, of a size; None is not looked at.
 
         Args:
-            teacher_digest: as `asking.asked_of` writes it.
+            asked: by the profile's key, digests of the models that gave the scores, as `asking.asked_of` writes them.
 
         Raises:
             PrerequisiteError: it was calibrated with others, unless `allow_stale`.
@@ -122,10 +122,10 @@ class Policy:
         calibrated = {
             "model": self.model_digest,
             "encoder": self.encoder_digest,
-            "teacher": self.teacher_digest,
             "size": self.size,
+            **self.asked,
         }
-        given = {"model": model_digest, "encoder": encoder_digest, "teacher": teacher_digest, "size": size}
+        given = {"model": model_digest, "encoder": encoder_digest, "size": size, **(asked or {})}
         return self.admit(of_work(calibrated, given))
 
     def admit(self, problems: Sequence[str]) -> "Policy":
@@ -207,7 +207,7 @@ def build_policy(
     """Join a profile with its calibration; the errors of `load_policy`.
 
     Args:
-        folder: where the profile's relative paths start; None leaves its references and its teacher out.
+        folder: where the profile's relative paths start; None leaves its references, teacher and classifier out.
     """
     known = find_detectors()
     unknown = [name for name in profile.detectors if name not in known]
@@ -226,7 +226,7 @@ def build_policy(
         sha256=sha256,
         encoder_digest=calibration.encoder_digest if calibration else None,
         model_digest=calibration.model_digest if calibration else None,
-        teacher_digest=teacher_of(calibration) if calibration else None,
+        asked=models_of(calibration) if calibration else {},
         group_by=calibration.group_by if calibration else (),
         groups={} if calibration is None else _levels(calibration, rules, profile.alpha),
         size=calibration.size if calibration else None,

@@ -140,7 +140,7 @@ class GroupReference(_Frozen):
 class Kept(_Frozen):
     """A file in a calibration's own folder; several calibrations of the same pictures may name the same one."""
 
-    file: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
+    file: Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,199}$")]
     sha256: str
 
 
@@ -235,6 +235,19 @@ def keep_embeddings(path: Path) -> Kept:
             path.unlink()
             return Kept(file=other.name, sha256=digest)
     return Kept(file=path.name, sha256=digest)
+
+
+def naming(embeddings: Path) -> list[Path]:
+    """The calibrations in the folder that name a file of embeddings."""
+    found = []
+    for path in sorted(embeddings.parent.glob("*.json")):
+        try:
+            calibration = read_calibration(path)
+        except SpecError:
+            continue
+        if calibration.embeddings is not None and calibration.embeddings.file == embeddings.name:
+            found.append(path)
+    return found
 
 
 def _sha256(path: Path) -> str:

@@ -41,7 +41,7 @@ def of_files(profile: Profile, calibration: Calibration, known: Mapping[str, Det
 
 
 def of_work(calibrated: Mapping[str, str | None], given: Mapping[str, str | None]) -> list[str]:
-    """What in the pictures to judge is not as in the reference: model, encoder, size, by these names."""
+    """What in the pictures to judge is not as in the reference: model, encoder, size, teacher and so on, by name."""
     return [
         f"{name}: {_short(value)} here, calibrated with {_short(then)}"
         for name, value in given.items()

@@ -13,7 +13,7 @@ from qcgen.core.errors import SpecError
 from qcgen.core.trainspec import ClassifierTraining
 from qcgen.data.imageset import ImageSet
 from qcgen.models.classifier import CLIP_CONFIG, Classified, Classifier, classify, save_classifier
-from qcgen.train.clip import augment, shrink
+from qcgen.train.clip import augment, balance, shrink
 from qcgen.train.settle import settle
 
 _SMOOTHING = 0.1
@@ -22,8 +22,9 @@ _MEASURED = 128
 
 
 class ClassifierTask:
-    """Loss: cross-entropy of each field with smoothed labels, summed; rare products are drawn more often. Pictures are
-    blended in pairs, with the labels of both: a few thousand would be learned by heart within minutes.
+    """Loss: cross-entropy of each field with smoothed labels, summed; rare values of the first field are drawn more
+    often. Pictures are blended in pairs, with the labels of both: a few thousand would be learned by heart within
+    minutes.
 
     Source: Zhang et al. 2018, "mixup: beyond empirical risk minimization".
 
@@ -44,7 +45,7 @@ class ClassifierTask:
         }
         for field, names in classes.items():
             if len(names) < 2:
-                raise SpecError(f"fields: {field} has {len(names)} value in {spec.data.path.name}. Cure: leave it out.")
+                raise SpecError(f"fields: {field} has {len(names)} value in {spec.data.path.name}. Cure: more values.")
         torch.manual_seed(spec.seed)
         classifier = Classifier(json.loads((clip / CLIP_CONFIG).read_text(encoding="utf-8")), classes)
         classifier.tower.load_state_dict(tower.state_dict())
@@ -55,8 +56,7 @@ class ClassifierTask:
             field: torch.tensor([names.index(one) if one in names else -1 for one in self.columns[field]])
             for field, names in classes.items()
         }
-        first = next(iter(self.codes.values()))[self.rows]
-        self.balance = torch.bincount(first).float()[first].rsqrt()
+        self.balance = balance(self.codes[spec.fields[0]][self.rows])
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         rows, x, share = self._blended(generator)
@@ -79,6 +79,8 @@ class ClassifierTask:
         found: dict[str, object] = {}
         for name, held_out in (("held_out", True), ("trained", False)):
             rows = self.data.rows(held_out=held_out).tolist()
+            if not rows:
+                continue
             fields: list[Mapping[str, str]] = [
                 {field: self.columns[field][row] for field in self.codes} for row in rows
             ]
@@ -98,6 +100,8 @@ class ClassifierTask:
         the picture's own. Values that only held-out pictures have are left out."""
         places = [place for part in parts for place in part.own]
         known = [row for row, place in enumerate(places) if place is not None]
+        if not known:
+            return {"n": 0}
         logs = torch.cat([part.logs for part in parts])[known]
         own = torch.tensor([place for place in places if place is not None])
         generator = torch.Generator().manual_seed(self.spec.seed)

@@ -40,7 +40,7 @@ class ClipTask:
         self.colours, self.colour_codes = sorted(set(data.colours)), _codes(data.colours)
         self.product_anchors = self.tokenizer([f"a photo of a {name}" for name in self.products])
         self.colour_anchors = self.tokenizer([f"a photo of a {name} garment" for name in self.colours])
-        self.balance = _balance(self.product_codes[self.rows])
+        self.balance = balance(self.product_codes[self.rows])
 
     def loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         chosen = torch.multinomial(self.balance, self.spec.optim.batch, replacement=True, generator=generator)
@@ -145,7 +145,8 @@ def _erase(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(inside[:, None], torch.tensor(0.5), images)
 
 
-def _balance(codes: Tensor) -> Tensor:
+def balance(codes: Tensor) -> Tensor:
+    """How often each row is drawn: a class by the square root of its rows."""
     counts = torch.bincount(codes).float()
     return counts[codes].rsqrt()
 

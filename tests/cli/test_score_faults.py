@@ -117,6 +117,23 @@ def test_a_place_that_cannot_be_written_is_told_before_work(place: Path, capsys:
     assert "Cure: " in err
 
 
+def test_results_that_cannot_be_put_where_they_belong_are_printed(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "out" / "scores.csv").mkdir(parents=True)
+    assert main(["score", "pictures", "--profile", "plain.json", "--out", "out", "--json"]) == 2
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told["report"] is None
+    assert len(told["pictures"]) == sum(told["counts"].values())
+    assert "The verdicts are printed" in err
+
+
+def test_a_value_that_ends_as_an_empty_one_would_is_a_value(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "list", "--db=sqlite:///none.db?mode=ro&x="]) != 0
+    assert "empty" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("earlier", [False, True], ids=["new", "scored before"])
 def test_a_read_only_folder_is_told_before_work(place: Path, earlier: bool) -> None:
     (place / "out").mkdir()
@@ -163,7 +180,7 @@ def test_a_profile_without_permission_is_the_users_mistake(place: Path) -> None:
     arguments = ["score", "pictures", "--profile", "plain.json", "--json"]
     code, out, err = ended(arguments, place, before=without_privileges())
     assert (code, json.loads(out)["error"]) == (2, "SpecError")
-    assert err == "plain.json: Permission denied. Cure: mend its permissions, or name another path.\n"
+    assert err == "plain.json: cannot be read (Permission denied). Give a readable file.\n"
 
 
 def test_every_ending_of_a_picture_is_read_or_has_a_row_and_files_without_one_are_counted(

@@ -185,7 +185,9 @@ def test_embeddings_that_are_no_longer_those_of_the_calibration_are_left_out_and
     assert any(kept.name in told for told in policy.warnings)
 
 
-@pytest.mark.parametrize("file", ["../outside.npz", "/outside.npz", "a\\b.npz", "", "a\0b"])
+@pytest.mark.parametrize(
+    "file", ["../outside.npz", "/outside.npz", "a\\b.npz", "", "a\0b", ".", "..", "a\x1b[2J", "a" * 300]
+)
 def test_a_calibration_names_embeddings_in_its_own_folder_alone(file: str) -> None:
     with pytest.raises(ValidationError):
         Kept(file=file, sha256="0")

@@ -87,8 +87,17 @@ def test_what_a_folder_cannot_give_is_told_with_its_cure(tmp_path: Path) -> None
     }
     damaged = {
         "classifier.safetensors": [whole["classifier.safetensors"][:1000], b""],
-        "classifier.json": [b"{", b"[4]", b'{"product": 4}', b'{"product": ["hat"]}', b"\xff"],
-        CLIP_CONFIG: [b"{", b"{}", b'{"model_cfg": {}}', whole[CLIP_CONFIG].replace(b"embed_dim", b"depth")],
+        "classifier.json": [
+            *(b"{", b"[4]", b'{"product": 4}', b'{"product": ["hat"]}', b"\xff", b'{"product": [1, 2]}'),
+            *(b'{"product": []}', b'{"product": ["hat", "hat"]}', b'{"product": ["hat", " "]}'),
+        ],
+        CLIP_CONFIG: [
+            b"{",
+            b"{}",
+            b'{"model_cfg": {}}',
+            whole[CLIP_CONFIG].replace(b"embed_dim", b"depth"),
+            whole[CLIP_CONFIG].replace(b'"vision_cfg": {', b'"vision_cfg": {"timm_model_name": "resnet50",'),
+        ],
     }
     for name, contents in damaged.items():
         for content in contents:
@@ -96,6 +105,10 @@ def test_what_a_folder_cannot_give_is_told_with_its_cure(tmp_path: Path) -> None
             with pytest.raises(PrerequisiteError, match=r"damaged classifier, or one of another make. Cure: train"):
                 load_classifier(tmp_path)
         (tmp_path / name).write_bytes(whole[name])
+    broken = {name: value * float("nan") if value.is_floating_point() else value for name, value in weights.items()}
+    save_file(broken, tmp_path / "classifier.safetensors")
+    with pytest.raises(PrerequisiteError, match="damaged classifier"):
+        load_classifier(tmp_path)
     save_file({f"older.{name}": value for name, value in weights.items()}, tmp_path / "classifier.safetensors")
     with pytest.raises(PrerequisiteError, match="damaged classifier"):
         load_classifier(tmp_path)
@@ -106,7 +119,7 @@ def test_a_field_with_one_value_and_a_clip_that_is_none_are_told(tiny_set: Path,
         columns = {name: file[name] for name in file.files}
     columns["caption"] = np.array([f"a photo of a {colour} hat" for colour in columns["colour"]])
     np.savez(tmp_path / "hats.npz", **columns)
-    with pytest.raises(SpecError, match=r"fields: product has 1 value in hats.npz. Cure: leave it out"):
+    with pytest.raises(SpecError, match=r"fields: product has 1 value in hats.npz. Cure: more values"):
         run_training(job(tmp_path / "hats.npz", tmp_path / "h"), say=lambda _: None)
     with pytest.raises(SpecError, match="clip: 'embedded:nobody' is not"):
         run_training(job(tiny_set, tmp_path / "i", clip="embedded:nobody"), say=lambda _: None)
