@@ -58,6 +58,7 @@ def _settings() -> Settings:
         wanted=("a dress",),
         references=references,
         teacher=resolve_model("embedded:teacher-apparel"),
+        classifier=resolve_model("embedded:classifier-apparel"),
     )
 
 
