@@ -3,7 +3,11 @@
 import typing
 from collections.abc import Callable, Iterator
 
-from beartype import beartype
+from beartype import BeartypeConf, beartype
+
+# As mypy has it, an int serves where a float is asked; beartype looks at one item of a list, another on each call, so
+# that the stricter reading would fail now and then.
+_CHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 
 def check(function: Callable[..., object]) -> Callable[..., object]:
@@ -15,7 +19,7 @@ def check(function: Callable[..., object]) -> Callable[..., object]:
         for part in _parts(hint):
             if getattr(part, "_is_protocol", False) and part.__module__.startswith("qcgen."):
                 typing.runtime_checkable(part)
-    return beartype(function)
+    return _CHECKER(function)
 
 
 def _parts(hint: object) -> Iterator[type]:
