@@ -17,9 +17,12 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import PIL.Image
 import PIL.ImageFilter
+
+from qcgen.cli.wiring import let_threads_sleep
 
 PHOTOS = Path("../shared/data/qc-photos/images")
 RESULT = Path(__file__).parent / "results" / "cleanvision.json"
@@ -30,7 +33,7 @@ ISSUES = {
     "near_duplicates": "near_duplicate",
 }
 PLANTED = 25
-_SCREEN = 160
+_SCREENS = (160, 80)
 _BLUR, _BLANK = 0.43, -0.602
 """Just noticeable blur of photos, and the apparel profile's ceiling of blank."""
 
@@ -153,6 +156,7 @@ def main() -> None:
     parser.add_argument("--python", required=True, help="an interpreter that has cleanvision")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: all")
     given = parser.parse_args()
+    let_threads_sleep()
     import torch
 
     if given.threads:
@@ -161,35 +165,41 @@ def main() -> None:
         folder = Path(place)
         planted = plant(folder)
         n = len(list(folder.iterdir()))
-        ours, quick, theirs = run_ours(folder, 0), run_ours(folder, _SCREEN), run_theirs(given.python, folder)
-        runs = {"qcgen": ours, "qcgen_screen": quick, "cleanvision": theirs}
-        rates = {name: _rates(one, n) for name, one in runs.items()}
+        ours, theirs = run_ours(folder, 0), run_theirs(given.python, folder)
+        quick = {str(side): run_ours(folder, side) for side in _SCREENS}
+        other = _rates(theirs, n)
         result = {
             "pictures": n,
             "machine": machine(),
-            "cleanvision": theirs["version"],
-            "speed": rates,
-            "screen_px": _SCREEN,
-            **_ratios(rates, "qcgen", "ratio"),
-            **_ratios(rates, "qcgen_screen", "screen_ratio"),
-            "screen_flags": _compare(quick["flags"], theirs["flags"], planted, n),  # type: ignore[arg-type]
-            "screen_same_as_whole": _agreement(quick["flags"], ours["flags"], n),  # type: ignore[arg-type]
-            "flags": _compare(ours["flags"], theirs["flags"], planted, n),  # type: ignore[arg-type]
+            "cleanvision": {"version": theirs["version"], "speed": other},
+            "whole": _report(ours, theirs, planted, n),
+            "screen_px": {
+                side: {**_report(one, theirs, planted, n), "same_as_whole": _agreement(one, ours, n)}
+                for side, one in quick.items()
+            },
         }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
 
-def _agreement(quick: Mapping[str, Sequence[str]], whole: Mapping[str, Sequence[str]], n: int) -> dict[str, float]:
-    return {issue: round(1 - len(set(quick[issue]) ^ set(whole[issue])) / n, 4) for issue in ISSUES}
-
-
-def _ratios(rates: Mapping[str, Mapping[str, float]], ours: str, name: str) -> dict[str, float]:
-    own, other = rates[ours], rates["cleanvision"]
+def _report(
+    ours: Mapping[str, object], theirs: Mapping[str, object], planted: Mapping[str, Sequence[str]], n: int
+) -> dict[str, object]:
+    own, other = _rates(ours, n), _rates(theirs, n)
     return {
-        name: round(own["pictures_per_second"] / other["pictures_per_second"], 2),
-        f"{name}_of_processor_time": round(other["cpu_ms"] / own["cpu_ms"], 2),
+        "speed": own,
+        "ratio": round(own["pictures_per_second"] / other["pictures_per_second"], 2),
+        "ratio_of_processor_time": round(other["cpu_ms"] / own["cpu_ms"], 2),
+        "flags": _compare(_flags(ours), _flags(theirs), planted, n),
     }
+
+
+def _agreement(quick: Mapping[str, object], whole: Mapping[str, object], n: int) -> dict[str, float]:
+    return {issue: round(1 - len(set(_flags(quick)[issue]) ^ set(_flags(whole)[issue])) / n, 4) for issue in ISSUES}
+
+
+def _flags(run: Mapping[str, object]) -> Mapping[str, Sequence[str]]:
+    return cast(Mapping[str, Sequence[str]], run["flags"])
 
 
 def _rates(one: Mapping[str, object], n: int) -> dict[str, float]:

@@ -30,6 +30,7 @@ from qcgen.cli import (
     users,
 )
 from qcgen.cli.errors import report_error
+from qcgen.cli.wiring import let_threads_sleep
 from qcgen.core.errors import SpecError
 
 _INTERRUPTED = 130
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         The exit code.
     """
     _quiet_the_hub()
+    let_threads_sleep()
     try:
         _refuse_empty(arguments)
         # The parser hands back the code of a typer.Exit, or what the command returned (None).

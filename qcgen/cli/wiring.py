@@ -151,6 +151,12 @@ def prepare_torch() -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
+def let_threads_sleep() -> None:
+    """Before torch is imported: its threads sleep between two operators instead of spinning on a core that the decoder,
+    the database or another program needs. An OMP_WAIT_POLICY that is set wins."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def refuse_several(command: str) -> None:
     """Raises SpecError where torchrun started this command several times: each would write over the others' files."""
     count = int(os.environ.get("WORLD_SIZE", "1"))

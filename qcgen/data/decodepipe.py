@@ -65,11 +65,11 @@ class DecodePipe:
 
     def end(self) -> str:
         """Kill the process; how it ended if it did so itself."""
-        try:
-            code = self._process.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            code = self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            # Its end of the pipe closes a moment before it is gone; one that still serves has nothing to say.
+            self._process.wait(timeout=0.2 if self._broken is not None else 0)
+        self._process.kill()
+        code = self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             # Closing flushes; nothing was ever written through the buffered side.
@@ -96,7 +96,10 @@ class DecodePipe:
         while not self._whole:
             if self._broken is not None:
                 raise self._broken
-            self._wait(writing=False)
+            try:
+                self._wait(writing=False)
+            except (EOFError, OSError) as error:
+                self._broken = error
         return self._whole.popleft()
 
     def _wait(self, *, writing: bool) -> bool:

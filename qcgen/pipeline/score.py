@@ -7,17 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Finding, Measure, Outcome, Severity, Verdict
 from qcgen.core.wording import file_name
 from qcgen.data.decoder import Decoded, Decoder, Limits, Refused
+from qcgen.models.cores import single_threaded
 from qcgen.qc.duplicates import find_duplicates
-from qcgen.qc.fingerprint import fingerprints
+from qcgen.qc.fingerprint import mean_chroma, written
 from qcgen.qc.groups import SIZE, size_text, with_size
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.judge import judge
 from qcgen.qc.parts import over_cores
+from qcgen.qc.phash import luma_64
 from qcgen.qc.policy import Policy
 from qcgen.qc.protocol import Batch
 from qcgen.qc.stale import STALE
@@ -176,13 +179,20 @@ def _score_group(group: _Group, inspector: Inspector, policy: Policy) -> list[Sc
             by_size.setdefault(tuple(found.image.shape), []).append((subject, found))
     groups = list(by_size.values())
     batches = over_cores(lambda alike: _batch(alike, inspector), groups)
-    hashes = [digits for found in over_cores(lambda batch: fingerprints(batch.images), batches) for digits in found]
+    seen = over_cores(lambda batch: (luma_64(batch.images), mean_chroma(batch.images)), batches)
+    hashes = _hashes(seen) if seen else []
     pixels = over_cores(_pixels, [found for alike in groups for _, found in alike])
     measured = [measures for one in inspector.measure_all(batches) for measures in one]
     pictures = [each for alike in groups for each in alike]
     for (subject, found), measures, *digests in zip(pictures, measured, pixels, hashes, strict=True):
         done[subject.path] = _judge(subject, found, measures, *digests, policy=policy)
     return [done[subject.path] for subject, _ in group]
+
+
+def _hashes(seen: Sequence[tuple[Tensor, list[tuple[int, int]]]]) -> list[str]:
+    # A second thread would wait for work, spinning, on the core that decodes.
+    with single_threaded():
+        return written(torch.cat([luma for luma, _ in seen]), [each for _, means in seen for each in means])
 
 
 def _batch(alike: Sequence[tuple[Subject, Decoded]], inspector: Inspector) -> Batch:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from qcgen.core.errors import IntegrityError
@@ -54,18 +54,23 @@ class Traits:
 
 def fingerprints(images: UInt8[Tensor, "b 3 h w"]) -> list[str]:
     """292 characters a picture."""
-    luma = luma_64(images)
+    return written(luma_64(images), mean_chroma(images))
+
+
+def written(luma: Float[Tensor, "b 64 64"], chroma: Sequence[tuple[int, int]]) -> list[str]:
+    """`fingerprints` from what `luma_64` and `mean_chroma` gave: the pictures may be of several sizes."""
     phases = ("".join(map(_DIGITS.__getitem__, row)) for row in phase_codes(luma).tolist())
-    colours = (f"{blue:03x}{red:03x}" for blue, red in mean_chroma(images))
+    colours = (f"{blue:03x}{red:03x}" for blue, red in chroma)
     return [digits + _MARK + row + colour for digits, row, colour in zip(hash_luma(luma), phases, colours, strict=True)]
 
 
 def mean_chroma(images: UInt8[Tensor, "b 3 h w"]) -> list[tuple[int, int]]:
     """Rec. 601 Cb and Cr of each picture's mean colour, in sixteenths of a code, grey in the middle of 0 to 4095."""
     weights = torch.tensor([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], dtype=torch.float64)
-    means = images.cpu().flatten(2).sum(2).double() / images[0, 0].numel()
-    steps = (_CHROMA_STEPS * (_NO_COLOUR + means @ weights.T)).round().clamp(0, 16**_CHROMA_DIGITS - 1)
-    return [(int(blue), int(red)) for blue, red in steps.tolist()]
+    # A row's sum of codes is exact in float32, which a CPU adds several times as fast as integers.
+    sums = torch.stack([one.float().sum(2).double().sum(1) for one in images.cpu()])
+    steps = (_CHROMA_STEPS * (_NO_COLOUR + sums / images[0, 0].numel() @ weights.T)).round()
+    return [(int(blue), int(red)) for blue, red in steps.clamp(0, 16**_CHROMA_DIGITS - 1).tolist()]
 
 
 def recoloured(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -1,6 +1,8 @@
 """Every picture file becomes RGB codes or a reason, in a process that may die."""
 
 import io
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +174,22 @@ def test_a_process_that_is_killed_costs_one_picture() -> None:
         kinds += [type(one) for one in found]
     assert kinds.count(Refused) <= 1
     assert len(kinds) == 40
+
+
+def test_a_process_that_still_serves_is_ended_and_one_that_died_says_how() -> None:
+    content = encoded(photo(), "PNG")
+    with Decoder() as decoder:
+        _decoded(decoder, content)
+        assert decoder._pipe is not None
+        serving = decoder._pipe._process
+        assert decoder.close() == "signal 9"
+        assert serving.poll() == -9
+        _decoded(decoder, content)
+        assert decoder._pipe is not None
+        os.kill(decoder._pipe._process.pid, signal.SIGSEGV)
+        (found,) = decoder.decode([content])
+    assert isinstance(found, Refused)
+    assert found.reason == "decoding it ended the process (signal 11)"
 
 
 def test_a_decoder_can_open_no_file() -> None:

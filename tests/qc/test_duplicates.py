@@ -8,7 +8,15 @@ import torch
 from qcgen.core.errors import IntegrityError
 from qcgen.core.types import Severity
 from qcgen.qc.duplicates import DUPLICATES, find_duplicates, tell_old
-from qcgen.qc.fingerprint import fingerprints, has_traits, read_hashes, read_traits, recoloured
+from qcgen.qc.fingerprint import (
+    fingerprints,
+    has_traits,
+    mean_chroma,
+    read_hashes,
+    read_traits,
+    recoloured,
+    written,
+)
 from qcgen.qc.phases import NONE, phase_codes
 from qcgen.qc.phash import luma_64, phash
 from tests.qc.copies import garments, mirrored, moved, scenes
@@ -21,6 +29,21 @@ def test_a_fingerprint_begins_with_the_hash_and_gives_its_phases_back() -> None:
     assert (read_traits(prints).codes == phase_codes(luma_64(images))).all()
     assert read_hashes(prints).tobytes().hex() == "".join(phash(images))
     assert all(len(print_) == 292 and has_traits(print_) for print_ in prints)
+
+
+def test_pictures_of_several_sizes_written_together_have_the_fingerprints_that_each_has_alone() -> None:
+    sizes = [scenes(2), garments(3)[:, :, :96, 8:], scenes(2)[:, :, 4:, :]]
+    chroma = [each for images in sizes for each in mean_chroma(images)]
+    together = written(torch.cat([luma_64(images) for images in sizes]), chroma)
+    assert together == [fingerprints(one[None])[0] for images in sizes for one in images]
+
+
+def test_the_mean_colour_of_a_large_picture_is_exact() -> None:
+    image = torch.full((1, 3, 900, 1200), 255, dtype=torch.uint8)
+    image[0, :, 0, 0] = 0
+    sums = image.long().flatten(2).sum(2)[0]
+    blue = 0.5 * sums[2] - 0.168736 * sums[0] - 0.331264 * sums[1]
+    assert mean_chroma(image)[0][0] == round(16 * (128 + float(blue) / (900 * 1200)))
 
 
 def test_what_another_version_wrote_has_no_phases() -> None:

@@ -1,0 +1,16 @@
+"""What every command does to the threads of its process."""
+
+import os
+
+import pytest
+
+from qcgen.cli.main import main
+
+
+def test_threads_sleep_between_operators_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert main(["--help"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert main(["--help"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
