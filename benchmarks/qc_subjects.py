@@ -210,5 +210,6 @@ FAULTS: Mapping[str, Fault] = {
     "tile_seam": Fault("a seam between two tiles, severity 4", corrupted("seam", 4)),
     "upsampling_grid": Fault("a grid of period 8 px, severity 4", corrupted("grid_8", 4)),
     "unusual_colour": Fault("recoloured, severity 4", corrupted("recolour", 4)),
+    "watermark": Fault("large letters laid over it, severity 3", corrupted("watermark", 3)),
 }
 """A detector that draws a map must be here; of those that are not, the references and lists are a user's own."""

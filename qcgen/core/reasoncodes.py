@@ -107,7 +107,7 @@ _OF_FINDING: Mapping[str, str] = {
             "garment_rank",
             "unusual_colour",
         ),
-        "text": ("text",),
+        "text": ("text", "watermark"),
         OTHER: (
             "exact_duplicate",
             "joint_p",

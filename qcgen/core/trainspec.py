@@ -159,7 +159,8 @@ class ArtifactHeadTraining(_Training):
     artifact of one of the corruptions `seen`, of `area` (smallest and largest share of the picture); one named twice is
     drawn twice as often. Those `unseen` are only measured with. All must be local ones. `blemish_share` of the
     artifacts are of no named kind instead: a part that is `foreign` (another picture's), `noisy` or `tinted`.
-    `worn_share` of the pictures are softened, noised or compressed all over before. The pictures of a batch have one
+    `worn_share` of the pictures are softened, noised or compressed all over before, `collage_share` are made of small
+    ones side by side, as crowded as scenes are. The pictures of a batch have one
     side, from `smallest` px to their own.
     """
 
@@ -173,6 +174,7 @@ class ArtifactHeadTraining(_Training):
     blemishes: tuple[Literal["foreign", "noisy", "tinted"], ...] = ("foreign", "noisy", "tinted")
     blemish_share: float = Field(0.3, ge=0, le=1)
     worn_share: float = Field(0.5, ge=0, le=1)
+    collage_share: float = Field(0.0, ge=0, le=1)
     spoiled_share: float = Field(0.5, gt=0, lt=1)
     area: tuple[float, float] = (0.01, 0.12)
     smallest: int = Field(96, ge=16, multiple_of=8)

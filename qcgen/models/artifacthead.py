@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from qcgen.core.errors import PrerequisiteError
 
-LARGEST = 256
-"""Larger pictures are shrunk to this short side, in pixels; smaller ones are not enlarged, which would soften them."""
+LARGEST_PX = 256
 _WEIGHTS, _CONFIG = "artifact_head.safetensors", "artifact_head.json"
 _WORST_SHARE, _WORST_LEAST = 1 / 256, 4
 _CODE = 1 / 127.5
@@ -55,9 +54,12 @@ class ArtifactHead(nn.Module):
         return logits
 
 
-def scale(images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 hh ww"]:
-    """Pictures as the head wants them: the short side at most 256 px, sides a multiple of 8, in [-1, 1]."""
-    factor = min(1.0, LARGEST / min(images.shape[-2:]))
+def scale(images: UInt8[Tensor, "b 3 h w"], largest_px: int = LARGEST_PX) -> Float[Tensor, "b 3 hh ww"]:
+    """Pictures as the head wants them: the short side at most `largest_px`, sides a multiple of 8, in [-1, 1].
+
+    Smaller pictures are not enlarged, which would soften them.
+    """
+    factor = min(1.0, largest_px / min(images.shape[-2:]))
     high, wide = (max(8, round(length * factor / 8) * 8) for length in images.shape[-2:])
     x = images.float()
     if (high, wide) != tuple(images.shape[-2:]):

@@ -1,5 +1,6 @@
-"""What the artifact head learns from: a student's pictures and the local corruptions."""
+"""What the artifact head learns from: a student's pictures, the local corruptions, and imprints."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -13,16 +14,23 @@ from qcgen.data.imageset import ImageSet
 from qcgen.models.embedded import load_student
 from qcgen.models.find import resolve_model
 from qcgen.pipeline.sampling import sample_student
-from qcgen.qc.corruption import Corruption
+from qcgen.qc.corruption import Corrupted
+from qcgen.qc.imprint import imprint
 from qcgen.qc.registry import find_corruptions
-from qcgen.train.artifactbatch import Planted, Spoil
+from qcgen.train.artifactbatch import Image, Planted
 
 _BATCH = 64
+_SEVERITY = 3
+_IMPRINT_AREA = 0.1
+"""What is measured with: the corruptions' middle severity, and imprints on a tenth of the picture."""
+
+Plant = Callable[[Image, float, torch.Generator], Corrupted]
 
 
 def planted(spec: ArtifactHeadTraining) -> Planted:
     """The corruptions that the job names; raises SpecError with every one that is not a local one."""
-    known = {name: one for name, one in find_corruptions().items() if one.local}
+    local = {name: one for name, one in find_corruptions().items() if one.local}
+    known: dict[str, Plant] = {name: one.apply for name, one in local.items()} | {"imprint": imprint}
     wrong = [
         f"{key}: {name} is no local corruption. Cure: of {', '.join(known)}."
         for key, names in (("seen", spec.seen), ("unseen", spec.unseen))
@@ -34,8 +42,11 @@ def planted(spec: ArtifactHeadTraining) -> Planted:
         wrong.append("seen: must name at least one corruption (got none). Cure: cut_paste, duplicated_part, warp.")
     if wrong:
         raise SpecError(wrong)
-    spoils: dict[str, Spoil] = {name: partial(_apply, one) for name, one in known.items()}
-    return Planted({name: spoils[name] for name in spec.seen}, {name: spoils[name] for name in spec.unseen})
+    amounts = {name: float(one.parameters[_SEVERITY - 1]) for name, one in local.items()} | {"imprint": _IMPRINT_AREA}
+    return Planted(
+        {name: partial(_apply, known[name]) for name in spec.seen},
+        {name: partial(_measured, known[name], amounts[name]) for name in dict.fromkeys((*spec.seen, *spec.unseen))},
+    )
 
 
 def draw_pictures(spec: ArtifactHeadTraining, data: ImageSet) -> UInt8[Tensor, "n 3 h w"]:
@@ -51,9 +62,13 @@ def draw_pictures(spec: ArtifactHeadTraining, data: ImageSet) -> UInt8[Tensor, "
     return torch.cat(parts)
 
 
-def _apply(
-    corruption: Corruption, image: UInt8[Tensor, "3 h w"], area: float, generator: torch.Generator
-) -> tuple[UInt8[Tensor, "3 h w"], Bool[Tensor, "h w"]]:
-    spoiled = corruption.apply(image, area, generator)
-    assert spoiled.mask is not None, corruption.name
+def _apply(plant: Plant, image: Image, area: float, generator: torch.Generator) -> tuple[Image, Bool[Tensor, "h w"]]:
+    spoiled = plant(image, area, generator)
+    assert spoiled.mask is not None
     return spoiled.image, spoiled.mask
+
+
+def _measured(
+    plant: Plant, amount: float, image: Image, generator: torch.Generator
+) -> tuple[Image, Bool[Tensor, "h w"]]:
+    return _apply(plant, image, amount, generator)

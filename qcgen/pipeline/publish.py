@@ -22,7 +22,7 @@ _SUMMARIES = {
     "teacher": "a multi-step teacher",
     "stock_decoder": "a stock decoder for the latents of a student",
     "classifier": "a classifier of the products and colours of garment pictures",
-    "artifact_head": "a head that points at local artifacts in garment pictures",
+    "artifact_head": "a head that points at what does not belong in a picture",
 }
 
 

@@ -17,6 +17,8 @@ from qcgen.train.blemishes import CHANGES, blemish
 Image = UInt8[Tensor, "3 h w"]
 Spoil = Callable[[Image, float, torch.Generator], tuple[Image, Bool[Tensor, "h w"]]]
 """A picture, a share of its area and a source of randomness to the spoiled picture and where it is spoiled."""
+Test = Callable[[Image, torch.Generator], tuple[Image, Bool[Tensor, "h w"]]]
+"""The same, always as much."""
 
 _STEP = 8
 _VISIBLE = 3
@@ -25,10 +27,10 @@ _VISIBLE = 3
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """How artifacts are planted: by these while training, by those only to measure."""
+    """How artifacts are planted: by these while training, by those to measure, the seen kinds among them."""
 
     seen: Mapping[str, Spoil]
-    unseen: Mapping[str, Spoil]
+    tested: Mapping[str, Test]
 
 
 class Batches:
@@ -55,7 +57,11 @@ class Batches:
         source = self._sources[_between(0, len(self._sources) - 1, generator)]
         image = source[_between(0, len(source) - 1, generator)]
         image = image.flip(2) if _chance(0.5, generator) else image
-        image = _fitted(image, side, generator)
+        # Nothing is drawn for a job without collages: what it learned before it can learn again.
+        if self._spec.collage_share and _chance(self._spec.collage_share, generator):
+            image = _collage(source, min(side, *image.shape[1:]), generator)
+        else:
+            image = _fitted(image, side, generator)
         return _worn(image, generator) if _chance(self._spec.worn_share, generator) else image
 
     def _spoil(self, image: Image, other: Image, generator: torch.Generator) -> tuple[Image, Bool[Tensor, "h w"]]:
@@ -67,6 +73,17 @@ class Batches:
         else:
             spoiled, mask = self._kinds[_between(0, len(self._kinds) - 1, generator)](image, area, generator)
         return spoiled, mask & _visible(image, spoiled)
+
+
+def _collage(source: UInt8[Tensor, "n 3 h w"], side: int, generator: torch.Generator) -> UInt8[Tensor, "3 s s"]:
+    """A square of 4 to 16 pictures side by side, turned by quarters: detail everywhere, and no one thing."""
+    count = _between(2, 4, generator)
+    cell = -(-side // count)
+    chosen = source[torch.randint(0, len(source), (count * count,), generator=generator)].float()
+    small = F.interpolate(chosen, size=(cell, cell), mode="bilinear", antialias=True)
+    turned = [one.rot90(_between(0, 3, generator), (1, 2)) for one in small]
+    rows = [torch.cat(turned[at : at + count], dim=2) for at in range(0, len(turned), count)]
+    return _codes(torch.cat(rows, dim=1)[:, :side, :side])
 
 
 def _visible(image: Image, spoiled: Image) -> Bool[Tensor, "h w"]:

@@ -17,7 +17,6 @@ from qcgen.train.settle import settle
 
 _ARTIFACT_WEIGHT = 10.0
 _PICTURE_WEIGHT = 0.2
-_TESTED_AREA = 0.02
 _TESTED = 200
 _SETTLING = 40
 """Batches."""
@@ -77,10 +76,10 @@ class ArtifactHeadTask:
     def _measure(self, head: ArtifactHead, images: Tensor) -> dict[str, object]:
         """AUROC of spoiled against the same clean pictures, and how often the worst cell lies in the artifact."""
         clean = worst_cells(_logits(head, images))
-        found: dict[str, object] = {"n": len(images), "area": _TESTED_AREA}
-        for name, spoil in {**self.planted.seen, **self.planted.unseen}.items():
+        found: dict[str, object] = {"n": len(images)}
+        for name, spoil in self.planted.tested.items():
             generator = torch.Generator().manual_seed(self.spec.seed + 1)
-            spoiled = [spoil(image, _TESTED_AREA, generator) for image in images]
+            spoiled = [spoil(image, generator) for image in images]
             logits = _logits(head, torch.stack([one for one, _ in spoiled]))
             scores = torch.cat([clean, worst_cells(logits)])
             labels = torch.cat([torch.zeros(len(images)), torch.ones(len(images))]).long()

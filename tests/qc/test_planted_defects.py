@@ -13,12 +13,14 @@ import PIL.Image
 import pytest
 import torch
 from scipy.stats import rankdata
+from torch.nn import functional as F
 
 from benchmarks.cloth_colours import learn
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.qc.clothcolours import CLOTH
 from qcgen.qc.colour import NAMES, name_codes
 from qcgen.qc.corruption import corrupt
+from qcgen.qc.evidence import Explainer
 from qcgen.qc.foreground import find_clusters
 from qcgen.qc.planes import Planes
 from qcgen.qc.policy import load_policy
@@ -158,6 +160,30 @@ def test_a_recoloured_garment_is_told_from_its_own_colours(photos: ImageSet) -> 
     # Measured 0.966 on all held-out photos.
     assert auroc >= 0.93
     assert float((of_clean > 0).mean()) <= 0.10
+
+
+def test_faint_letters_laid_over_a_photo_are_found_and_pointed_at(
+    parts: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    _, clean, to_spoil = parts
+    corruption, detector = find_corruptions()["watermark"], find_detectors()["watermark"]
+    marked = [corrupt(corruption, image, key=str(i), severity=3) for i, image in enumerate(to_spoil)]
+    images = torch.stack([one.image for one in marked])
+    auroc = _auroc(_badness("watermark", clean), _badness("watermark", images))
+    batch, hits = Batch(images, [""] * len(images), [{}] * len(images)), 0
+    assert isinstance(detector, Explainer)
+    for i, one in enumerate(marked[:40]):
+        shown = detector.explain(batch, i).heat
+        assert shown is not None
+        assert one.mask is not None
+        near = F.max_pool2d(one.mask[None].float(), 9, 1, 4)[0]
+        row, column = divmod(int(torch.as_tensor(shown.values).argmax()), shown.values.shape[1])
+        scale = near.shape[0] / shown.values.shape[0]
+        hits += int(near[int(row * scale), int(column * scale)] > 0)
+    print(f"\nwatermark, 25 % opaque: AUROC {auroc:.3f}, points at the letters in {hits} of 40")
+    # Measured .990 on 200 held-out photos, and .93.
+    assert auroc >= 0.96
+    assert hits >= 30
 
 
 def test_the_table_of_cloth_colours_is_what_the_training_photos_give(photos: ImageSet) -> None:

@@ -8,7 +8,7 @@ from qcgen.qc.protocol import Batch, TileLines
 from qcgen.qc.registry import find_detectors
 from tests.qc.seconddevice import NAME, Elsewhere, second_device
 
-_NETWORKS = ("colour_class", "diffusion_margin", "garment_class", "local_artifact")
+_NETWORKS = ("colour_class", "diffusion_margin", "garment_class", "local_artifact", "watermark")
 """Their weights are loaded from files straight to the device."""
 
 

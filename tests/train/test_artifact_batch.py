@@ -12,6 +12,7 @@ from qcgen.core.spec import load_yaml
 from qcgen.core.trainspec import ArtifactHeadTraining, TrainSpec
 from qcgen.data.imageset import read_image_set
 from qcgen.pipeline.planted import planted
+from qcgen.qc.imprint import imprint
 from qcgen.train.artifactbatch import Batches
 from qcgen.train.blemishes import CHANGES, blemish
 
@@ -70,6 +71,36 @@ def test_a_spoiled_picture_differs_from_its_clean_twin_where_the_mask_says(
         assert (near > 3)[masks[6:]].all()
     assert sides <= {24, 32}
     assert len(sides) == 2
+
+
+def test_an_imprint_covers_about_the_asked_area_and_changes_nothing_beside_its_letters() -> None:
+    image = torch.randint(60, 200, (3, 96, 128), generator=seeded(), dtype=torch.uint8)
+    covered = []
+    for seed in range(40):
+        found = imprint(image, 0.1, seeded(seed))
+        assert found.mask is not None
+        assert torch.equal(found.image[:, ~found.mask], image[:, ~found.mask])
+        assert (found.image != image).any(0)[found.mask].float().mean() > 0.3
+        rows, columns = torch.nonzero(found.mask, as_tuple=True)
+        box = int((rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)) / image[0].numel()
+        covered.append((box, float(found.mask.float().mean())))
+        again = imprint(image, 0.1, seeded(seed))
+        assert torch.equal(again.image, found.image)
+    # A quarter are repeated over the whole picture; strokes fill up to half of a line's box.
+    assert 0.03 < sorted(box for box, _ in covered)[10] < 0.15
+    assert sum(box > 0.8 for box, _ in covered) >= 3
+    assert 0.01 < sum(ink for _, ink in covered) / len(covered) < 0.15
+
+
+def test_a_collage_shows_several_pictures(tiny_set: Path) -> None:
+    images = torch.stack([torch.full((3, 32, 32), code, dtype=torch.uint8) for code in range(10, 250, 10)])
+    tones = []
+    for share in (0.0, 1.0):
+        job = spec(tiny_set, worn_share=0, collage_share=share)
+        clean = Batches(job, [images], planted(job).seen).draw(seeded(3))[0][:6]
+        tones.append([len(one.unique()) for one in clean])
+    assert set(tones[0]) == {1}
+    assert min(tones[1]) >= 3
 
 
 def test_the_same_seed_draws_the_same_batch(tiny_set: Path) -> None:

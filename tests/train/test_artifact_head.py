@@ -56,7 +56,6 @@ def test_the_head_learns_to_see_what_is_planted(chain: Path, tiny_set: Path, tmp
     assert set(found) == {"held_out_photos", "student"}
     assert set(found["student"]) == {
         "n",
-        "area",
         *(
             f"{kind} {number}"
             for kind in ("cut_paste (seen)", "missing_part (unseen)")
@@ -112,6 +111,7 @@ def test_weights_that_were_cut_off_are_told_with_their_cure(tmp_path: Path) -> N
         ({"seen": ("gaussian_blur",)}, "gaussian_blur is no local corruption"),
         ({"unseen": ("cut_paste",)}, "cut_paste is trained on"),
         ({"seen": ()}, "must name at least one"),
+        ({"seen": ("imprints",)}, r"imprints is no local corruption. Cure: of cut_paste, .*watermark, imprint\."),
     ],
 )
 def test_what_cannot_be_planted_is_told(

@@ -1,22 +1,15 @@
 """Parts of a picture that do not belong: pasted, doubled, missing, twisted."""
 
-from functools import lru_cache
 from typing import ClassVar
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-from torch.nn import functional as F
-
-from qcgen.models.artifacthead import ArtifactHead, load_head, scale, worst_cells
-from qcgen.models.find import resolve_model
-from qcgen.qc.evidence import Evidence, heat
+from qcgen.models.artifacthead import LARGEST_PX
+from qcgen.qc.cells import heat_of_cells, worst
+from qcgen.qc.evidence import Evidence
 from qcgen.qc.protocol import Batch, Scores
 from qcgen.qc.scores import scored, short_side, unscored
 
 _WEIGHTS = "embedded:artifact-head-apparel"
 _SMALLEST = 96
-_DOUBTFUL = 0.5
 
 
 class LocalArtifact:
@@ -38,25 +31,10 @@ class LocalArtifact:
     def score(self, batch: Batch) -> Scores:
         if short_side(batch) < _SMALLEST:
             return unscored(batch, "too_small")
-        # One by one: a convolution's rounding depends on how many pictures it is given.
-        logits = torch.cat([_logits(batch, i) for i in range(len(batch.images))])
-        return scored(worst_cells(logits), self.range)
+        return scored(worst(_WEIGHTS, batch, largest_px=LARGEST_PX), self.range)
 
     def explain(self, batch: Batch, index: int) -> Evidence:
-        chance = torch.sigmoid(_logits(batch, index))
-        pixels = F.interpolate(chance[:, None], size=batch.images.shape[-2:], mode="nearest")[0, 0]
         return Evidence(
             "Marked: cells that a network, trained on planted artifacts, takes for parts that do not belong.",
-            heat(pixels, _DOUBTFUL, 1.0, "probability"),
+            heat_of_cells(_WEIGHTS, batch, index, largest_px=LARGEST_PX),
         )
-
-
-def _logits(batch: Batch, index: int) -> Float[Tensor, "1 hh ww"]:
-    device = str(batch.images.device)
-    found: Float[Tensor, "1 hh ww"] = _head(device)(scale(batch.images[index : index + 1]))
-    return found
-
-
-@lru_cache(maxsize=2)
-def _head(device: str) -> ArtifactHead:
-    return load_head(resolve_model(_WEIGHTS).folder, device=device)
