@@ -1,5 +1,8 @@
 """`qcgen plan`: what a job would do, before it does anything."""
 
+import errno
+import math
+import os
 import re
 import shutil
 import tempfile
@@ -37,12 +40,13 @@ def plan(
 
     seconds = None if calibrate is None else _read_seconds(calibrate)
     prepared = prepare(job)
+    place = _writable(prepared.job.output.dir)
     measured = None if seconds is None or prepared.blocked else _measure(prepared, device, seconds=seconds)
     planned = make_plan(
         prepared.job,
         prepared.expansion,
         prepared.licence,
-        free_bytes=_free_bytes(prepared.job.output.dir),
+        free_bytes=shutil.disk_usage(place).free,
         images_per_second=measured or _remembered_rate(prepared, db),
     )
     facts = plain(planned)
@@ -59,9 +63,17 @@ def _read_seconds(text: str) -> float:
     return float(match[1])
 
 
-def _free_bytes(folder: Path) -> int:
+def _writable(folder: Path) -> Path:
+    """The nearest folder that exists, in which a run would make its own.
+
+    Raises:
+        SpecError: nothing can be made there.
+    """
     there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    return shutil.disk_usage(there).free
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return there
+    why = "it cannot be written" if there.is_dir() else os.strerror(errno.ENOTDIR)
+    raise SpecError(f"output.dir: {folder.absolute()} cannot be made in {there} ({why}). Cure: another folder.")
 
 
 def _remembered_rate(prepared: "Prepared", db: str) -> float | None:
@@ -115,4 +127,6 @@ def _size(count: int) -> str:
 
 
 def _duration(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{math.ceil(hours * 3600)} s"

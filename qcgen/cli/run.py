@@ -69,7 +69,7 @@ def work(
         The finished run, and how many pictures this start made.
     """
     from qcgen.cli.evidence import explain_run
-    from qcgen.cli.reporting import report_writer
+    from qcgen.cli.reporting import write_report_of
     from qcgen.cli.wiring import open_encoder, open_policy, pick_device, prepare_torch
     from qcgen.models.embedded import load_student
     from qcgen.pipeline.run import run_job
@@ -80,12 +80,11 @@ def work(
     policy = open_policy(job.qc.profile, allow_stale=allow_stale)
     where = pick_device(device)
     encoder = open_encoder(job.qc.clip.model, device=where)
-    write = report_writer(store, job.report.formats)
     made = 0
 
     def explain_and_report(run: "RunInfo") -> Path:
         explain_run(store, run, lambda: Inspector(policy, encoder, prepared.expansion.vocabulary))
-        return write(run)
+        return Path(str(write_report_of(store, run).report))
 
     with progress_shown(job.name) as show:
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MEGAPIXELS = 50.0
 """The most that a picture may have."""
+_UNASKED = ("no_encoder", "no_prompt")
+"""Why a required score is missing where nobody says what was asked for."""
 
 Pictures = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Picture files, or folders of them.")]
 Prompts = Annotated[
@@ -84,7 +86,7 @@ def score(
 ) -> None:
     """Measure and judge pictures made elsewhere. Exit 1 if any is rejected or cannot be judged.
 
-    Example: qcgen score out/demo-apparel/images --profile apparel --out reports/scores
+    Example: qcgen score photos --profile photos --out reports/scores
     """
     from qcgen.cli.wiring import open_policy
     from qcgen.core.types import Outcome
@@ -100,11 +102,29 @@ def score(
     result = {"counts": counts, "report": written, "pictures": [_facts(one) for one in scored]}
     lines = [*_lines(scored, counts), *([] if written is None else [str(written)])]
     print_result(result | ({} if lost is None else {"problems": [str(lost)]}), as_json=json, text="\n".join(lines))
+    if listed.columns is None:
+        _tell_unasked(scored, policy)
     if lost is not None:
         say(f"{lost}\nThe verdicts are printed; the report is not whole.")
     code = _exit_code(scored, policy) if lost is None else lost.exit_code
     if code:
         raise typer.Exit(code)
+
+
+def _tell_unasked(scored: list["Scored"], policy: "Policy") -> None:
+    """Where a profile requires what only prompts give, every picture is flagged and none can be mended."""
+    lacking = [
+        {one.evidence["detector"] for one in each.verdict.reasons if one.evidence.get("reason") in _UNASKED}
+        for each in scored
+    ]
+    names = sorted(set().union(*lacking))
+    if names:
+        say(
+            f"profile {policy.name} requires {', '.join(names)}, which needs to know what was asked for: "
+            f"{sum(map(bool, lacking))} of {len(scored)} files cannot be accepted. Cure: --prompts CSV with the "
+            "columns file (the end of a picture's path), prompt and the items' fields; or a profile that requires "
+            "none, such as photos."
+        )
 
 
 def _exit_code(scored: list["Scored"], policy: "Policy") -> int:

@@ -132,6 +132,10 @@ class Produced:
     thumbnail: builtins.bytes | None = None
 
 
+REPORT_STAGE = "report"
+"""In `RunInfo.seconds_by_stage`: what writing the report took, which is no part of `seconds`."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunInfo:
     """One execution of a job, as the store keeps it."""

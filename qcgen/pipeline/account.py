@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qcgen.core.clock import Clock
 from qcgen.core.store import Store
-from qcgen.core.types import Finding, Outcome, Produced, RunInfo, Shard
+from qcgen.core.types import REPORT_STAGE, Finding, Outcome, Produced, RunInfo, Shard
 from qcgen.pipeline.interrupt import Stop
 from qcgen.pipeline.progress import Progress
 
@@ -69,7 +69,10 @@ class Account:
         )
 
     def report(self, finished: RunInfo, report: WriteReport | None) -> RunInfo:
-        """Write the report of a finished run, unless it is there."""
+        """Write the report of a finished run, unless it is there.
+
+        Its time is a stage and no part of the run's seconds: the page would tell others than the store does.
+        """
         if report is not None and (finished.report is None or not Path(finished.report).exists()):
             started = time.perf_counter()
             path = report(finished)
@@ -77,8 +80,8 @@ class Account:
             finished = self.store.finish_run(
                 finished.run_id,
                 status="complete",
-                seconds=finished.seconds + elapsed_s,
-                seconds_by_stage={**finished.seconds_by_stage, "report": elapsed_s},
+                seconds=finished.seconds,
+                seconds_by_stage={**finished.seconds_by_stage, REPORT_STAGE: elapsed_s},
                 gates=finished.gates,
                 report=str(path),
             )

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from statistics import median
@@ -13,7 +14,7 @@ from qcgen.core.job import Alarm, GateSpec, ReviewSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
 from qcgen.qc.acceptance import Drawn, Plan, draw_sample, plan_for
-from qcgen.qc.drift import LEVEL, mmd_p_value, pair, sameness, shifted_scores, trend, variety
+from qcgen.qc.drift import FEWEST_SCORES, LEVEL, mmd_p_value, pair, sameness, shifted_scores, trend, variety
 from qcgen.qc.embeddings import Embeddings
 from qcgen.qc.policy import Policy
 
@@ -22,6 +23,7 @@ DRIFT = "gate_drift"
 EMBEDDINGS = "gate_embeddings"
 TREND = "gate_trend"
 SAMPLING = "gate_sampling"
+UNSCORED = "gate_unscored"
 FEWEST = 50
 """Pictures below which a batch says too little of its variety."""
 MOST = 1000
@@ -41,6 +43,7 @@ class Survey:
 
     Attributes:
         values: of each detector, over the pictures that may be delivered (not rejected, not failed).
+        unscored: how many of these a detector had no value for, by detector and reason.
         shown: ids of those pictures.
         passed: the accepted ones with their strata, among which the sample is drawn: also those that people had
             replaced since, and none that was made in place of another. A bad one that was found stays in the sample.
@@ -51,6 +54,7 @@ class Survey:
     shown: list[str] = field(default_factory=list)
     passed: dict[str, str] = field(default_factory=dict)
     decisions: dict[str, str] = field(default_factory=dict)
+    unscored: dict[str, Counter[str]] = field(default_factory=dict)
 
 
 def survey(
@@ -81,6 +85,8 @@ def add_to_survey(found: Survey, row: Row, *, replaced: Set[str], asked_for: Set
         found.shown.append(row.image_id)
         for name, value in row.measures.items():
             found.values.setdefault(name, []).append(value)
+        for name, why in row.unscored.items():
+            found.unscored.setdefault(name, Counter())[why] += 1
 
 
 def survey_run(store: Store, run_id: str, decisions: Decisions | None = None) -> Survey:
@@ -122,7 +128,23 @@ def judge_batch(
         found.append(_trend(run, seen, policy, gate.trend, history))
     if gate.sampling is not None:
         found.append(judge_sample(seen, sample_of(run.run_id, seen, gate, review), plan_of(gate, len(seen.passed))))
-    return tuple(found)
+    return (*found, *_unscored(seen, policy))
+
+
+def _unscored(seen: Survey, policy: Policy) -> list[Finding]:
+    """Which of the policy's detectors said nothing, of how many pictures and why; nothing where all spoke."""
+    told = []
+    for rule in policy.rules:
+        silent = len(seen.shown) - len(seen.values.get(rule.detector, ()))
+        if rule.importance > 0 and silent:
+            known = seen.unscored.get(rule.detector, Counter())
+            reasons = [why.replace("_", " ") for why in sorted(known)]
+            reasons += ["not measured by this run"] * (silent > known.total())
+            told.append(f"{rule.detector} has no value for {silent} ({', '.join(reasons)})")
+    if not told:
+        return []
+    what = f"of {len(seen.shown)} pictures, {'; '.join(told)}. What only these find passes unseen there"
+    return [_unknown(UNSCORED, what)]
 
 
 def sample_of(run_id: str, seen: Survey, gate: GateSpec, review: ReviewSpec) -> list[Drawn]:
@@ -176,7 +198,8 @@ def _drift(seen: Survey, policy: Policy, how: Alarm) -> Finding:
     batch = {name: [badness[name](one) for one in seen.values.get(name, ())] for name in reference}
     tests = shifted_scores(batch, reference)
     if not tests:
-        return _unknown(DRIFT, "no calibration to compare scores with, or too few scores")
+        few = f"fewer than {FEWEST_SCORES} scores of each detector to compare"
+        return _unknown(DRIFT, few if reference else "no calibration to compare scores with")
     limit = LEVEL / len(tests)
     moved = sorted((p, name, d) for name, (d, p) in tests.items() if p < limit)
     told = "; ".join(f"{name} (D {d:.3f}, p {p:.2g})" for p, name, d in moved)
@@ -208,6 +231,8 @@ def _of_embeddings(
     ids = [one for one, prompt in zip(mine.ids, mine.prompts, strict=True) if prompt in prompts]
     if len(ids) < max(FEWEST, len(mine.ids) / 2):
         why = f"only {len(ids)} of {len(mine.ids)} pictures have prompts that the reference knows"
+        if len(mine.ids) < FEWEST:
+            why = f"{len(mine.ids)} pictures are too few, {FEWEST} are needed"
         return [_unknown(kind, why) for kind, _ in kinds]
     rng = np.random.default_rng(seed)
     batch = mine.only([ids[place] for place in sorted(rng.permutation(len(ids))[:MOST].tolist())])

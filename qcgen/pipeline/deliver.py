@@ -59,6 +59,10 @@ class Selection:
     waiting: int = 0
 
 
+_ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"})
+"""Whoever names one of these expects a file, and would get a folder."""
+
+
 class Box(Protocol):
     """Where files are put: a folder or an archive."""
 
@@ -85,6 +89,8 @@ def deliver(
         PausedError: the disk is full, or another process delivers to the same place.
         SpecError: the target exists, or there is nothing to deliver.
     """
+    if to.suffix != ".zip" and to.suffix.lower() in _ARCHIVES:
+        raise SpecError(f"--to: must be a folder, or end in .zip (got {to.name}). Cure: {to.stem}.zip.")
     refuse_unfit(run, store)
     to = to.absolute()
     if to.exists() and not (to.is_dir() and to.suffix != ".zip" and not any(to.iterdir())):

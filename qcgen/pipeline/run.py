@@ -30,7 +30,7 @@ from qcgen.pipeline.hold import hold_folder
 from qcgen.pipeline.interrupt import InterruptedRunError, Stop, listen
 from qcgen.pipeline.record import begin_record
 from qcgen.pipeline.regenerate import make_again
-from qcgen.pipeline.rejudge import rejudge_duplicates, rejudge_queue
+from qcgen.pipeline.rejudge import rejudge_by_job, rejudge_duplicates, rejudge_queue
 from qcgen.pipeline.resume import ITEMS_DIGEST, Identity, identify, reconcile, refuse_changes
 from qcgen.pipeline.retry import ShardWorker
 from qcgen.pipeline.reviewplan import plan_review
@@ -170,6 +170,7 @@ class _Runner:
             if not self.account.all_done() or self._asked_for():
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
+                self._judge_alike(base, policy)
                 policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
                 old = rejudge_duplicates(self.run_info.run_id, self.store, policy)
             with self.clock.stage("review"):
@@ -185,6 +186,15 @@ class _Runner:
                 self.account.finish(base, "paused" if paused else "failed", ())
             raise
         return self.account.report(finished, report)
+
+    def _judge_alike(self, base: RunInfo, policy: Policy) -> None:
+        """A queue's false share judges all anew by itself."""
+        if self.job.qc.queue.fdr is None and rejudge_by_job(base, self.store, policy):
+            self.say(
+                f"run {base.run_id[:12]}: policy {base.policy_sha256[:12]} had judged it since (qcgen judge); this "
+                f"start judged all by the job's own, {policy.sha256[:12]}. Cure: qcgen judge again, if the other is to "
+                "hold."
+            )
 
     def _reconcile(self) -> None:
         done = reconcile(

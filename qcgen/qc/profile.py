@@ -194,7 +194,9 @@ def find_profile(profile: str) -> Path:
         return built_in[profile]
     if Path(profile).is_file():
         return Path(profile)
-    raise SpecError(f"qc.profile: no such profile (got {profile!r}). Cure: {', '.join(built_in)} or a file's path.")
+    known = ", ".join(built_in)
+    place = "a file's path, seen from the folder where qcgen is started"
+    raise SpecError(f"qc.profile: no such profile (got {profile!r}). Cure: {known}, or {place}.")
 
 
 def read_profile(path: Path) -> Profile:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qcgen.core.review import Decision
 from qcgen.core.reviewstats import ReviewStats
-from qcgen.core.types import Finding, Row, RunInfo
+from qcgen.core.types import REPORT_STAGE, Finding, Row, RunInfo
 from qcgen.report.attempts import ROW_FORMATS, AttemptFiles
 from qcgen.report.evidence import show_evidence
 from qcgen.report.folder import replaced, write_page, write_tables
@@ -135,7 +135,7 @@ def _fill(order: _Order, fresh: Path, rows: Iterable[Row], every_attempt: Iterab
 
 
 def _see(order: _Order, tally: Tally, *, worst: tuple[Worst, ...], lost: int, attempts: int) -> RunView:
-    run, reports = order.run, order.folder.parent
+    run, reports = _before_the_report(order.run), order.folder.parent
     counts = tally.counts(run.planned)
     passed = exact(counts.accepted, counts.finished)
     missed, upper = _missed(order.beside.review, counts)
@@ -196,6 +196,12 @@ def _show_worst(rows: Sequence[Row], fresh: Path, pictures: Pictures, images: st
         )
     pictures.lost = lost  # the grid has counted these already
     return tuple(shown)
+
+
+def _before_the_report(run: RunInfo) -> RunInfo:
+    """As the first report sees it: what that one took is known to the later ones alone, which shall say the same."""
+    stages = {name: took for name, took in run.seconds_by_stage.items() if name != REPORT_STAGE}
+    return replace(run, seconds_by_stage=stages)
 
 
 def _read_spec(text: str) -> dict[str, object]:

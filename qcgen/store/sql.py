@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from qcgen.core.errors import IntegrityError
 from qcgen.core.types import Card, Finding, Produced, Row, RunInfo, Shard, Verdict
@@ -135,7 +135,8 @@ class SqlStore:
                 .where(schema.run.c.seq == run_seq)
                 .values(
                     status=status,
-                    ended_at=utc(self._clock()),
+                    # What is judged or reported afterwards does not move a run's end; a new start clears it.
+                    ended_at=func.coalesce(schema.run.c.ended_at, utc(self._clock())),
                     seconds=finite(seconds, "run.seconds"),
                     seconds_by_stage=to_json(seconds_by_stage),
                     gates=findings_to_json(gates),

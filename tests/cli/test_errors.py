@@ -163,6 +163,17 @@ def test_a_commercial_job_on_a_model_of_unknown_descent_is_stopped(
     assert json.loads(capsys.readouterr().out)["blocked"] is True
 
 
+def test_a_plan_says_when_the_output_folder_cannot_be_made(
+    write: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = write(model="embedded:apparel")
+    assert main(["plan", job]) == 0
+    (tmp_path / "out").write_text("a file")
+    assert main(["plan", job]) == 2
+    assert "output.dir: " in (told := capsys.readouterr().err)
+    assert "Not a directory" in told
+
+
 def test_unknown_names_and_mistakes_of_the_table_are_told_together_with_those_of_the_yaml(
     write: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_python_runs_the_package_as_the_script_does() -> None:
+    done = subprocess.run([sys.executable, "-m", "qcgen", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: ")
+    assert "calibrate" in done.stdout
+
+
 def test_the_promised_commands_exist() -> None:
     promised = {
         "run",

@@ -196,6 +196,30 @@ def test_dots_and_strips_are_judged(folder: Path, profile: str, capsys: pytest.C
     assert {one["verdict"] for one in rows.values()} <= {"accept", "reject"}
 
 
+def test_what_is_too_small_to_be_looked_at_is_not_accepted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Noise in a strip of three rows: of the photos profile's checks only that for blank pictures has a value."""
+    noise = np.random.default_rng(0).integers(0, 256, (3, 2_000, 3), dtype=np.uint8)
+    PIL.Image.fromarray(noise).save(folder / "strip.png")
+    _, rows = _score(capsys, folder, "photos")
+    (one,) = rows.values()
+    assert (one["verdict"], _codes(one)) == ("review", ["too_small"])
+
+
+def test_a_profile_that_requires_a_prompt_says_so_where_none_is_given(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo(128).save(folder / "a.png")
+    main(["score", str(folder), "--profile", "apparel"])
+    told = capsys.readouterr()
+    assert "0 accept" in told.out
+    for words in ("requires clip_similarity", "1 of 1 files cannot be accepted", "--prompts CSV"):
+        assert words in told.err
+    table = tmp_path / "asked.csv"
+    table.write_text("file,prompt,product,colour\na.png,a photo of a red coat,coat,red\n")
+    main(["score", str(folder), "--profile", "apparel", "--prompts", str(table)])
+    assert "cannot be accepted" not in capsys.readouterr().err
+
+
 def test_a_quick_look_judges_small_pictures_and_tells_copies_by_their_bytes(
     folder: Path, profile: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,20 @@ def test_twenty_rows_of_four_make_eighty_pictures_with_rows_and_a_report(
     assert {"m_blank", "m_clip_similarity", "m_colour_match"} <= rows[0].keys()
 
 
+def test_a_report_written_again_says_the_same_in_the_same_bytes(job: Path, qcgen: Qcgen) -> None:
+    report = Path(json.loads(qcgen("run", job, "--json")[1])["report"])
+    first = _contents(report.parent)
+    assert qcgen("report")[0] == 0
+    assert _contents(report.parent) == first
+    told = json.loads(first["run.json"])
+    shown = json.loads(qcgen("runs", "show", told["run_id"], "--json")[1])
+    assert all(told[key] == shown[key] for key in ("seconds", "started_at", "ended_at", "generated"))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_second_start_generates_nothing_and_says_so(job: Path, qcgen: Qcgen, workplace: Path) -> None:
     first = json.loads(qcgen("run", job, "--json")[1])
     before = {path: path.stat().st_mtime_ns for path in (workplace / "out").rglob("*.png")}

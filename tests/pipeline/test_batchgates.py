@@ -1,5 +1,6 @@
 """Each gate on a whole batch: what it says, when it alarms, what the job makes of that."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from qcgen.core.job import GateSpec, ReviewSpec, SamplingSpec
 from qcgen.core.types import Finding, RunInfo, Severity
-from qcgen.pipeline.batchgates import COLLAPSE, DRIFT, EMBEDDINGS, SAMPLING, TREND, Survey, judge_batch
+from qcgen.pipeline.batchgates import COLLAPSE, DRIFT, EMBEDDINGS, SAMPLING, TREND, UNSCORED, Survey, judge_batch
 from qcgen.qc.embeddings import Embeddings
 from qcgen.qc.policy import Policy, Rule
 
@@ -37,10 +38,11 @@ def judge_all(
     history: list[RunInfo] | None = None,
     passed: int = 200,
     decisions: dict[str, str] | None = None,
+    unscored: dict[str, Counter[str]] | None = None,
 ) -> dict[str, Finding]:
     ids = [f"b{i}" for i in range(200)]
     lot = dict.fromkeys(ids[:passed], "dress")
-    seen = Survey({"blur": values or [i / 200 for i in range(200)]}, ids, lot, decisions or {})
+    seen = Survey({"blur": values or [i / 200 for i in range(200)]}, ids, lot, decisions or {}, unscored or {})
     found = judge_batch(
         RUN,
         seen,
@@ -82,6 +84,22 @@ def test_what_cannot_be_compared_is_told_and_does_not_alarm() -> None:
     other = judge_all(own=embedded(40, 200, "b", 1), reference=embedded(40, 800, "r", 2, prompt="another"))[COLLAPSE]
     assert "only 0 of 200 pictures have prompts that the reference knows" in other.message
     assert other.threshold is None
+
+
+def test_too_few_pictures_or_scores_are_told_as_such() -> None:
+    few = judge_all(own=embedded(40, 16, "b", 1), reference=embedded(40, 800, "r", 2))[COLLAPSE]
+    assert few.message == "Not checked: 16 pictures are too few, 50 are needed."
+    assert "fewer than 20 scores" in judge_all(values=[0.5] * 3)[DRIFT].message
+
+
+def test_a_check_that_had_no_value_is_named_with_the_reason() -> None:
+    why = {"blur": Counter(too_small=4)}
+    told = judge_all(values=[0.5] * 196, unscored=why)[UNSCORED]
+    assert (told.severity, told.threshold) == (Severity.INFO, None)
+    assert "of 200 pictures, blur has no value for 4 (too small)." in told.message
+    other = judge_all(values=[0.5] * 150, unscored=why)[UNSCORED].message
+    assert "no value for 50 (too small, not measured by this run)" in other
+    assert UNSCORED not in judge_all(unscored={"noise": Counter(too_small=4)})
 
 
 def test_gates_that_are_off_say_nothing() -> None:

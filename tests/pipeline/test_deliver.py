@@ -170,6 +170,15 @@ def test_an_archive_has_the_same_content_and_the_same_bytes_again(store: SqlStor
         assert all(archive.read(name) == (folder.path / name).read_bytes() for name in names)
 
 
+@pytest.mark.parametrize("name", ["night.tar", "night.tar.gz", "night.ZIP"])
+def test_an_archive_of_another_kind_is_refused_and_becomes_no_folder(
+    store: SqlStore, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(SpecError, match=r"must be a folder, or end in \.zip"):
+        send(store, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
 def test_a_picture_that_changed_or_is_gone_stops_the_delivery(store: SqlStore, night: Path, tmp_path: Path) -> None:
     shutil.copytree(night / "out", tmp_path / "out")
     run = replace(store.runs()[0], out_dir=str(tmp_path / "out"))

@@ -19,10 +19,12 @@ from qcgen.core.job import JobSpec
 from qcgen.core.types import Outcome, Produced, Row, RunInfo, Severity, Shard
 from qcgen.models.families.toy import ToyStudent
 from qcgen.pipeline.progress import Progress
+from qcgen.pipeline.rejudge import rejudge
 from qcgen.pipeline.retry import HEALED, NON_FINITE
+from qcgen.qc.policy import load_policy
 from qcgen.store.schema import audit_event
 from qcgen.store.sql import SqlStore, open_store
-from tests.pipeline.toyjob import make_job, run_toy
+from tests.pipeline.toyjob import PROFILE, make_job, run_toy
 
 
 @pytest.fixture
@@ -113,6 +115,24 @@ def test_second_start_generates_nothing_and_returns_the_run(store: SqlStore, tmp
     assert second == first
     assert every(store, second) == before
     assert (told[-1].phase, told[-1].done, told[-1].generated) == ("finish", 72, 0)
+
+
+def test_a_start_after_another_policys_judgement_judges_all_by_the_jobs_own(store: SqlStore, tmp_path: Path) -> None:
+    job = make_job(tmp_path / "out")
+    first = run_toy(job, store)
+    before = [(row.image_id, row.outcome) for row in store.rows(first.run_id)]
+    strict = json.loads(Path(PROFILE).read_text())
+    strict["detectors"]["blur"]["ceiling"] = 0.2
+    (tmp_path / "strict.json").write_text(json.dumps(strict))
+    judged = rejudge(first, store, load_policy(str(tmp_path / "strict.json")))
+    assert [(row.image_id, row.outcome) for row in store.rows(first.run_id)] != before
+    lost = next(row for row in store.rows(first.run_id) if row.relpath is not None)
+    (tmp_path / "out" / str(lost.relpath)).unlink()
+    said: list[str] = []
+    again = run_toy(job, store, say=said.append)
+    assert judged.policy_sha256 != again.policy_sha256 == first.policy_sha256
+    assert [(row.image_id, row.outcome) for row in store.rows(first.run_id)] == before
+    assert any(f"policy {judged.policy_sha256[:12]} had judged it since" in line for line in said)
 
 
 @pytest.mark.parametrize(

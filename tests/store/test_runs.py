@@ -1,6 +1,7 @@
 """Runs, shards, leases: what the pipeline asks of the store, on both databases."""
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -188,3 +189,12 @@ def test_naming_a_report_changes_nothing_else_and_stands_in_the_chain(store: Sql
     with store.database.read() as connection:
         body = connection.execute(text("select body from audit_event order by seq desc limit 1")).scalar_one()
     assert "e" * 64 in body
+
+
+def test_what_is_judged_or_reported_later_does_not_move_a_runs_end(store: SqlStore) -> None:
+    store.start_run(run_info(), shards(8, 4))
+    ended = store.finish_run("run-1", status="complete", seconds=1.0, seconds_by_stage={}, gates=(), report=None)
+    time.sleep(0.01)
+    again = store.finish_run("run-1", status="complete", seconds=1.0, seconds_by_stage={}, gates=(), report="r")
+    assert again.ended_at == ended.ended_at
+    assert store.start_run(run_info(), shards(8, 4)).ended_at is None

@@ -13,7 +13,7 @@ _STATES = {
     Severity.WARN: (1, Mark("warn", "Needs a look")),
     Severity.INFO: (2, Mark("good", "In order")),
 }
-_LEARNING = Mark("none", "Learning")
+_OPEN = Mark("none", "Not judged")
 
 
 _COLUMNS = (
@@ -58,9 +58,9 @@ def _place(gate: Finding) -> tuple[int, str]:
 
 
 def _row(gate: Finding) -> tuple[Cell, ...]:
-    learning = gate.kind.startswith("gate_") and gate.severity is Severity.INFO and gate.threshold is None
+    unjudged = gate.kind.startswith("gate_") and gate.severity is Severity.INFO and gate.threshold is None
     return (
-        _LEARNING if learning else _STATES[gate.severity][1],
+        _OPEN if unjudged else _STATES[gate.severity][1],
         words.plain(gate.kind.removeprefix("gate_")),
         gate.message,
         Number(gate.value, "" if gate.value is None else words.number(gate.value)),
