@@ -1,6 +1,7 @@
 """The files behind a policy: a profile (what a catalogue wants) and a calibration (what good pictures score)."""
 
 import hashlib
+import json
 import os
 from collections.abc import Collection, Mapping
 from importlib.resources import files
@@ -9,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.errors import IntegrityError, PrerequisiteError, SpecError
 from qcgen.core.spec import load_json
 from qcgen.core.wording import names, show, suggest
 from qcgen.core.yamlpos import Document
@@ -156,6 +157,7 @@ class Calibration(_Frozen):
         backed_off: groups that had too few pictures for that, with how many.
         asked: digests of the profile's keys that scores depend on (`asking.asked_of`).
         embeddings: of the reference pictures; None: `embeddings_beside`, unpinned.
+        content_sha256: of everything else, so that a number which changed is noticed; None in files of before.
     """
 
     version: Literal[1]
@@ -177,6 +179,7 @@ class Calibration(_Frozen):
     backed_off: Mapping[str, int] = {}
     asked: Mapping[str, str] = {}
     embeddings: Kept | None = None
+    content_sha256: str | None = None
 
 
 _EMBEDDINGS = ".embeddings.npz"
@@ -211,10 +214,17 @@ def no_such_detector(name: str, known: Collection[str]) -> str:
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Raises PrerequisiteError where there is no such file, SpecError where it is malformed."""
+    """Raises PrerequisiteError where there is no such file, SpecError where it is malformed, IntegrityError where it is
+    no longer what `write_calibration` wrote."""
     if not path.is_file():
         raise PrerequisiteError(f"{path}: the profile's calibration is missing. Cure: qcgen calibrate RUN --profile P.")
-    return load_json(path, Calibration)
+    found = load_json(path, Calibration)
+    if found.content_sha256 not in (None, _content_sha256(found)):
+        raise IntegrityError(
+            f"{path}: is not as qcgen calibrate wrote it (its content_sha256 is of other content). "
+            "Cure: take the file from a backup, or qcgen calibrate again."
+        )
+    return found
 
 
 def embeddings_beside(calibration: Path) -> Path:
@@ -257,11 +267,17 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _content_sha256(calibration: Calibration) -> str:
+    content = calibration.model_dump(mode="json", exclude={"content_sha256"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def write_calibration(calibration: Calibration, path: Path) -> None:
     """One line a detector, so that versions can be compared; replaces the file in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    sealed = calibration.model_copy(update={"content_sha256": _content_sha256(calibration)})
+    part.write_text(sealed.model_dump_json(indent=1) + "\n", encoding="utf-8")
     os.replace(part, path)
 
 

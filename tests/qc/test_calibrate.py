@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.errors import IntegrityError, PrerequisiteError, SpecError
 from qcgen.core.types import Measure, Outcome, Score, Unscored
 from qcgen.qc.calibrate import calibrate, describe
 from qcgen.qc.judge import judge
@@ -110,10 +110,28 @@ def test_a_stale_calibration_is_refused_with_the_cure(tmp_path: Path, change: ob
     path = _written(tmp_path)
     file = json.loads((tmp_path / "test-calibration.json").read_text(encoding="utf-8"))
     change(file)  # type: ignore[operator]
-    (tmp_path / "test-calibration.json").write_text(json.dumps(file), encoding="utf-8")
+    write_calibration(Calibration.model_validate(file), tmp_path / "test-calibration.json")
     with pytest.raises(PrerequisiteError, match=words) as raised:
         load_policy(str(path))
     assert "qcgen calibrate" in str(raised.value)
+
+
+def test_a_calibration_of_which_a_digit_changed_is_refused_and_one_of_before_is_read(tmp_path: Path) -> None:
+    path, calibration = _written(tmp_path), tmp_path / "test-calibration.json"
+    text = calibration.read_text(encoding="utf-8")
+    file = json.loads(text)
+    first = repr(file["detectors"]["blur"]["scores"][0])
+    calibration.write_text(text.replace(first, first[:-1] + str((int(first[-1]) + 1) % 10), 1), encoding="utf-8")
+    with pytest.raises(
+        IntegrityError, match=r"is not as qcgen calibrate wrote it .* Cure: take the file from a backup"
+    ):
+        load_policy(str(path), allow_stale=True)
+    # Another layout of the same content is the same calibration; what carries no digest is of before there was one.
+    calibration.write_text(json.dumps(file, sort_keys=True), encoding="utf-8")
+    assert load_policy(str(path)).stale == ()
+    del file["content_sha256"]
+    calibration.write_text(json.dumps(file), encoding="utf-8")
+    assert load_policy(str(path)).stale == ()
 
 
 def test_a_missing_calibration_and_an_unknown_profile_say_the_cure(tmp_path: Path) -> None:
