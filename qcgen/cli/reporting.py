@@ -9,7 +9,7 @@ from qcgen.cli.wiring import REPORTS, find_run, newest_run
 from qcgen.core.errors import QcgenError, SpecError
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
-from qcgen.core.types import Finding, RunInfo, Severity
+from qcgen.core.types import Card, Finding, RunInfo, Severity
 
 if TYPE_CHECKING:
     from qcgen.core.reviewstats import ReviewStats
@@ -73,7 +73,7 @@ def check_beside(store: Store, run: RunInfo) -> tuple[Finding, ...]:
     chain = Finding("audit_chain", Severity.INFO, "Every event follows the one before it.")
     if broken:
         chain = Finding("audit_chain", Severity.BLOCK, f"{broken[0]}. Cure: restore a backup (qcgen db restore).")
-    return (*_check_licence(run), chain)
+    return (*_check_licence(store, run), chain)
 
 
 def review_of(store: Store, run: RunInfo) -> "ReviewStats | None":
@@ -83,18 +83,26 @@ def review_of(store: Store, run: RunInfo) -> "ReviewStats | None":
     return review_stats(store.review, run.run_id) if store.review.progress(run.run_id) else None
 
 
-def _check_licence(run: RunInfo) -> list[Finding]:
+def _check_licence(store: Store, run: RunInfo) -> list[Finding]:
     from qcgen.govern.licence import check_licences
     from qcgen.govern.protocol import Work
-    from qcgen.models.find import find_card
 
-    try:
-        card = find_card(run.model)
-    except QcgenError:
+    card = _card_of(store, run)
+    if card is None:
         return [Finding("licence", Severity.INFO, f"Not checked again: the model {run.model} is not here any more.")]
     found = check_licences(Work.of_job(JobSpec.model_validate_json(run.spec_json)), card)
     text = f"No rule stands against {run.purpose} use of a model under {card.licence or 'no declared licence'}."
     return found or [Finding("licence", Severity.INFO, text)]
+
+
+def _card_of(store: Store, run: RunInfo) -> Card | None:
+    """The model's card as it is now; where the model is gone, as the run found it."""
+    from qcgen.models.find import find_card
+
+    try:
+        return find_card(run.model)
+    except QcgenError:
+        return store.card(run.model_digest)
 
 
 def trend_of(store: Store, job: str | None, *, last: int | None = None) -> "Trend":
@@ -164,7 +172,7 @@ def compare_runs(store: Store, reference: str, new: str, out: Path | None) -> "t
             f"NEW: {one.run_id} and {other.run_id} share no item. Cure: name two runs of jobs with the same prompts."
         )
     shown = [
-        Shown(run, store.rows(run.run_id, every_attempt=True), _licence_facts(run), _report_folder(run))
+        Shown(run, store.rows(run.run_id, every_attempt=True), _licence_facts(store, run), _report_folder(run))
         for run in (one, other)
     ]
     folder = out or REPORTS / f"compare-{one.run_id[:12]}-{other.run_id[:12]}"
@@ -176,12 +184,9 @@ def _report_folder(run: RunInfo) -> Path | None:
     return folder if (folder / "grid.html").is_file() else None
 
 
-def _licence_facts(run: RunInfo) -> dict[str, str]:
-    from qcgen.models.find import find_card
-
-    try:
-        card = find_card(run.model)
-    except QcgenError:
+def _licence_facts(store: Store, run: RunInfo) -> dict[str, str]:
+    card = _card_of(store, run)
+    if card is None:
         return {"Licence": "the model is not here any more"}
     lineage = "; ".join(f"{edge.relation} {edge.parent} ({edge.licence})" for edge in card.lineage)
     return {"Licence": card.licence or "not declared", "Lineage": lineage or "not declared"}

@@ -59,7 +59,8 @@ def _plan_if_unplanned(store: Store, run: RunInfo) -> None:
     from qcgen.pipeline.reviewplan import plan_review
 
     say(f"planning the queue of {run.name}")
-    plan_review(run, store)
+    for told in plan_review(run, store):
+        say(told.message)
 
 
 def _tell_what_waits(reviews: ReviewStore, run: RunInfo | None, newest: RunInfo) -> None:

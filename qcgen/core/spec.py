@@ -1,6 +1,5 @@
 """Files in, frozen specs out; all mistakes of a file in one SpecError as `file:line key: rule (got X). Cure.`"""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -70,8 +69,3 @@ def canonical_json(job: JobSpec) -> str:
     if tree["items"]["rows"] is not None:
         tree["items"]["rows"] = [dict(sorted(row.items())) for row in tree["items"]["rows"]]
     return json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def spec_sha256(job: JobSpec) -> str:
-    """Digest of `canonical_json`, 64 hex digits."""
-    return hashlib.sha256(canonical_json(job).encode()).hexdigest()

@@ -1,4 +1,5 @@
-"""How mistakes are worded: values escaped and short, spelling suggestions, many mistakes collected before stopping."""
+"""How mistakes are worded: values escaped and short, spelling suggestions, amounts with their nouns, many
+mistakes collected before stopping."""
 
 import difflib
 import json
@@ -44,6 +45,11 @@ def names(known: Iterable[str], limit: int = 20) -> str:
     listed = [plain(name) for name in known]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return ", ".join(listed[:limit]) + more if listed else "none"
+
+
+def several(amount: int, one: str, many: str | None = None) -> str:
+    """An amount with its noun: 1 file, 2 files; `many` where the noun's plural is another than with an s."""
+    return f"{amount:,} {one if amount == 1 else many or one + 's'}"
 
 
 class Problems:

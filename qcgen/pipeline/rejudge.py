@@ -65,13 +65,13 @@ def rejudge(
             if row.image_id in repeated
         }
     store.rejudge(run.run_id, list(verdicts.items()), policy.sha256)
-    plan_review(run, store)
+    lost = plan_review(run, store)
     return store.finish_run(
         run.run_id,
         status=run.status,
         seconds=run.seconds,
         seconds_by_stage=dict(run.seconds_by_stage),
-        gates=(*judge_run(run, store, policy, decisions=decisions), *queue, *old),
+        gates=(*judge_run(run, store, policy, decisions=decisions), *queue, *old, *lost),
         report=None,
     )
 

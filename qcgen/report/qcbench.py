@@ -19,6 +19,7 @@ from qcgen.core.qcbenchresult import (
     State,
     Verdict,
 )
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.html import render_training
 from qcgen.report.markdown import render_markdown
@@ -288,7 +289,7 @@ def _facts(result: QcBench) -> Facts:
     return Facts(
         (
             ("machine", f"{machine.processor}, {machine.cores} cores, load {machine.load:.1f} at the end"),
-            ("torch", f"{machine.torch}, {words.several(machine.threads, 'thread')}, Python {machine.python}"),
+            ("torch", f"{machine.torch}, {several(machine.threads, 'thread')}, Python {machine.python}"),
             ("the whole measurement", words.duration(result.seconds)),
         )
     )

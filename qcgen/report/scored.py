@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from qcgen.core.evidence import EVIDENCE, Record, picture_of
 from qcgen.core.types import Finding, Outcome, Severity
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.csvout import write_csv
 from qcgen.report.evidence import exhibits
@@ -57,7 +58,7 @@ def write_scored_page(files: Sequence[ScoredFile], folder: Path, *, policy: str)
     Args:
         policy: the profile that judged.
     """
-    subtitle = f"{words.several(len(files), 'file')}, judged by {policy}"
+    subtitle = f"{several(len(files), 'file')}, judged by {policy}"
     text = render_page("Scores", subtitle, _sections(files), source=SCORES, pictures=True)
     page = folder / "index.html"
     part = page.with_name(page.name + ".part")
@@ -118,7 +119,7 @@ def _band(files: Sequence[ScoredFile]) -> Band:
     )
     bad = counts[Outcome.REJECT] + counts[Outcome.FAILED]
     state = "bad" if bad else "warn" if counts[Outcome.REVIEW] else "good"
-    answer = f"{words.count(counts[Outcome.ACCEPT])} of {words.several(len(files), 'file')} accepted"
+    answer = f"{words.count(counts[Outcome.ACCEPT])} of {several(len(files), 'file')} accepted"
     sentence = f"{words.count(bad)} rejected or not scored, {words.count(counts[Outcome.REVIEW])} flagged."
     return Band(state, answer, sentence, (), Markup(""), tiles)
 
@@ -193,7 +194,7 @@ def _missing(files: Sequence[ScoredFile]) -> Table:
 
 
 def _lead(files: Sequence[ScoredFile], what: str) -> str:
-    return f"{words.several(len(files), 'file')} {what}." if files else "None."
+    return f"{several(len(files), 'file')} {what}." if files else "None."
 
 
 def _note(files: Sequence[ScoredFile]) -> str | None:

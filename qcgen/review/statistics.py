@@ -1,7 +1,7 @@
 """The managers' screen: how far the work is, and how far it can be trusted."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -53,7 +53,6 @@ class Statistics:
 
     desk: Desk
     title: str
-    clock: Callable[[], float] = time.monotonic
     _kept: dict[str, object] = field(default_factory=dict)
     _counted_at: float | None = None
     _lock: Lock = field(default_factory=Lock)
@@ -67,10 +66,10 @@ class Statistics:
         from qcgen.core.reviewstats import review_stats
 
         with self._lock:
-            if self._counted_at is None or self.clock() - self._counted_at > KEEP_S:
+            if self._counted_at is None or time.monotonic() - self._counted_at > KEEP_S:
                 progress = self.desk.reviews.progress(self.desk.run_id)
                 self._kept = facts_of(review_stats(self.desk.reviews, self.desk.run_id), progress)
-                self._counted_at = self.clock()
+                self._counted_at = time.monotonic()
             return self._kept
 
 
