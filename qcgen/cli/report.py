@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from qcgen.cli.console import print_result
 from qcgen.cli.options import DATABASE, Db, Json
 from qcgen.core.errors import SpecError
+from qcgen.core.wording import cure_of, show
 
 _FORMATS = ("html", "csv", "parquet")
 
@@ -135,7 +136,5 @@ def _read_formats(text: str) -> tuple[str, ...]:
     wanted = tuple(part.strip() for part in text.split(","))
     unknown = [part for part in wanted if part not in _FORMATS]
     if unknown:
-        raise SpecError(
-            f"--format: must be of {', '.join(_FORMATS)} (got {', '.join(map(repr, unknown))}). Cure: html,csv."
-        )
+        raise SpecError([f"--format: no such format (got {show(one)}). {cure_of(one, _FORMATS)}" for one in unknown])
     return wanted

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcgen.cli.wiring import REPORTS, find_run, newest_run
+from qcgen.cli.wiring import REPORTS, find_run, job_names, newest_run
 from qcgen.core.errors import QcgenError, SpecError
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Card, Finding, RunInfo, Severity
+from qcgen.core.wording import cure_of, show
 
 if TYPE_CHECKING:
     from qcgen.core.reviewstats import ReviewStats
@@ -119,8 +120,7 @@ def trend_of(store: Store, job: str | None, *, last: int | None = None) -> "Tren
     name = job or newest_run(store).name
     runs = [run for run in store.runs() if run.name == name]
     if not runs:
-        known = ", ".join(dict.fromkeys(run.name for run in store.runs()[:200])) or "none yet"
-        raise SpecError(f"--job: no run of {name!r} in the database. Cure: one of {known}.")
+        raise SpecError(f"--job: no run of {show(name)} in the database. {cure_of(name, job_names(store))}")
     return see_trend(name, lay_out(runs, lambda run: _numbers(store, run)), last=last)
 
 
@@ -134,7 +134,7 @@ def approve_baseline(store: Store, run: str, reason: str, job: str | None) -> st
 
     from qcgen.report.nights import BASELINE_BY_KEY, BASELINE_KEY
 
-    found = find_run(store, run)
+    found = find_run(store, run, key="--rebaseline")
     problems = []
     if not 3 <= len(reason.strip()) <= 500:
         problems.append(f"--reason: must have 3 to 500 characters (got {len(reason.strip())}). Cure: say what changed.")
@@ -161,7 +161,7 @@ def compare_runs(store: Store, reference: str, new: str, out: Path | None) -> "t
     from qcgen.report.comparepics import Shown
     from qcgen.report.pairs import read_side
 
-    one, other = find_run(store, reference), find_run(store, new)
+    one, other = find_run(store, reference, key="REFERENCE"), find_run(store, new, key="NEW")
     if one.run_id == other.run_id:
         raise SpecError(f"NEW: is the same run as REFERENCE ({one.run_id}). Cure: name two runs (qcgen runs list).")
     sides = tuple(read_side(store.rows(run.run_id, every_attempt=True)) for run in (one, other))

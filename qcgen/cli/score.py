@@ -90,7 +90,7 @@ def score(
     from qcgen.core.types import Outcome
     from qcgen.pipeline.hold import hold_folder
 
-    policy = open_policy(profile, allow_stale=allow_stale)
+    policy = open_policy(profile, key="--profile", allow_stale=allow_stale)
     listed = list_files(paths, prompts)
     how = How(clip, device, max_megapixels, screen)
     with nullcontext() if out is None else hold_folder(out, key="--out", say=say):

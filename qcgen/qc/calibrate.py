@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Measure, Score
+from qcgen.core.wording import cure_of, show
 from qcgen.qc.conformal import combine, false_flag_bound, fewest, flag_limit, p_value
 from qcgen.qc.groups import SIZE, Key, halves, key_of, label, levels
 from qcgen.qc.profile import Calibration, GroupReference, Profile, Reference
@@ -121,10 +122,13 @@ def _only_size(fields: Sequence[Mapping[str, str]]) -> str | None:
 
 def _keys(fields: Sequence[Mapping[str, str]], group_by: Sequence[str]) -> list[Key]:
     known = {name for one in fields for name in one}
+    beside = "" if known - {SIZE} else "; for others give --prompts with fields"
     if lacking := [name for name in group_by if name not in known]:
         raise SpecError(
-            f"--group: no picture has the field {', '.join(lacking)} (got {', '.join(group_by)}). "
-            f"Cure: one of {', '.join(sorted(known)) or 'none; give --prompts with fields'}."
+            [
+                f"--group: no picture has the field {show(name)}. {cure_of(name, sorted(known), beside=beside)}"
+                for name in lacking
+            ]
         )
     return [key_of(one, group_by) for one in fields]
 
