@@ -63,6 +63,11 @@ def several(amount: int, one: str, many: str | None = None) -> str:
     return f"{amount:,} {one if amount == 1 else many or one + 's'}"
 
 
+def part_of(amount: int, total: int, one: str, does: str, do: str) -> str:
+    """An amount of a total with its verb: 1 of 8 pictures is, 2 of 8 pictures are."""
+    return f"{amount:,} of {several(total, one)} {does if amount == 1 else do}"
+
+
 class Problems:
     """Collects mistakes; of one kind only the first 20 are worded, so that 100,000 bad rows stay readable."""
 

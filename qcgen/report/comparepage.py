@@ -141,7 +141,8 @@ def _metrics(found: Comparison) -> Section:
         "effects", "Mean difference in standard deviations of the reference", dots, reference=0.0, label_width=130
     )
     note = (
-        f"Difference: now less before. q is p after Benjamini and Hochberg over the {len(found.metrics)} detectors; "
+        "Difference: now less before. q is p after Benjamini and Hochberg over the "
+        f"{several(len(found.metrics), 'detector')}; "
         f"below {LEVEL:g} it is called better or worse. Win, tie and loss count pairs; a tie differs by less than "
         f"{TIE:.0%} of the reference's standard deviation. Where no direction is known, win means larger."
     )

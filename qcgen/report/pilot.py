@@ -77,7 +77,7 @@ def verdict(result: PilotResult) -> str:
     others = f" Not told apart from it: {', '.join(one.name for one in result.tied)}." if result.tied else ""
     return (
         f"{sure}: best for {result.purpose} with probability {words.chance(chance)} among {rivals + 1} trials compared "
-        f"at {winner.visits[-1].steps} steps.{others}"
+        f"at {several(winner.visits[-1].steps, 'step')}.{others}"
     )
 
 

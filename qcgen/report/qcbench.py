@@ -145,7 +145,8 @@ def _devices(result: QcBench) -> tuple[Section, ...]:
         rows.append((name, reached, shown))
     differ = result.devices.verdicts
     lead = (
-        f"The same {differ.of} pictures on the CPU and on {result.devices.device}: {differ.flagged} verdicts differ. "
+        f"The same {differ.of} pictures on the CPU and on {result.devices.device}: "
+        f"{several(differ.flagged, 'verdict differs', 'verdicts differ')}. "
         f"Wanted: scores within {DEVICES_APART:g} of their size, and {SAME_VERDICT:.1%} of the verdicts equal."
     )
     return (Section("devices", "Devices", lead, (Table("devices", "CPU against GPU", columns, tuple(rows)),)),)

@@ -97,9 +97,16 @@ def _sections(files: Sequence[ScoredFile]) -> tuple[Section, ...]:
     judged = [one for one in files if one.outcome in (Outcome.REJECT, Outcome.REVIEW)]
     return (
         Section("summary", "Summary", "What the checks say of these files.", (_band(files),)),
-        Section("files", "Not scored", _lead(absent, "have no picture that can be judged"), tuple(_absent(absent))),
+        Section(
+            "files",
+            "Not scored",
+            _lead(absent, "has no picture that can be judged", "have no picture that can be judged"),
+            tuple(_absent(absent)),
+        ),
         Section("reasons", "Reasons", "How many pictures each reason holds for.", (_reasons(files),)),
-        Section("pictures", "Rejected and flagged", _lead(judged, "need a look"), tuple(_judged(judged))),
+        Section(
+            "pictures", "Rejected and flagged", _lead(judged, "needs a look", "need a look"), tuple(_judged(judged))
+        ),
         Section(
             "missing", "Detectors without a value", "Why a detector said nothing of a picture.", (_missing(files),)
         ),
@@ -193,8 +200,8 @@ def _missing(files: Sequence[ScoredFile]) -> Table:
     return Table("missing", "Missing values", (Column("detector"), Column("why"), Column("pictures", True)), rows)
 
 
-def _lead(files: Sequence[ScoredFile], what: str) -> str:
-    return f"{several(len(files), 'file')} {what}." if files else "None."
+def _lead(files: Sequence[ScoredFile], does: str, do: str) -> str:
+    return f"{several(len(files), f'file {does}', f'files {do}')}." if files else "None."
 
 
 def _note(files: Sequence[ScoredFile]) -> str | None:

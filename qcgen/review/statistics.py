@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from qcgen.core.reasoncodes import CODES
 from qcgen.core.review import Kind, Progress
+from qcgen.core.wording import several
 from qcgen.review import pages
 from qcgen.review.desk import Desk
 from qcgen.review.door import Visitor
@@ -150,7 +151,7 @@ def _total_words(stats: "ReviewStats") -> str | None:
     if total is None:
         return None
     about = f"about {total.estimate:,.0f} in all ({total.low:,.0f} to {total.high:,.0f})"
-    return f"{total.found:,} defects found by two full passes; there are {about}."
+    return f"{several(total.found, 'defect')} found by two full passes; there are {about}."
 
 
 def _two(value: float | None) -> str:
