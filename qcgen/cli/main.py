@@ -105,7 +105,7 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
     for place, (before, one) in enumerate(pairwise(("", *arguments)), 1):
         option, equals, value = one.partition("=") if one[:2] == "--" else (before, "", one)
         if not value.strip() and (equals or option is before):
-            at = f", at {plain(option)}" if option[:2] == "--" and option != "--" else ""
+            at = f", at {plain(option)}" if option[:2] == "--" and option != "--" and "=" not in option else ""
             problems.append(f"argument {place}{at}: empty. Cure: give a value ({_HERE}), or leave it out.")
     if problems:
         raise SpecError(problems)

@@ -108,4 +108,5 @@ def test_an_empty_or_blank_value_is_refused_alike_however_it_is_written(
         f"argument 4, at --out: {cure}",
         "2 mistakes; nothing was written.",
     ]
+    assert _told(["score", "--out=.", empty], capsys) == [f"argument 3: {cure}"]
     assert _told(["users", "add", "--", empty], capsys) == [f"argument 4: {cure}"]
