@@ -9,6 +9,7 @@ import typer
 from qcgen.cli.console import Show, print_result, progress_shown, table
 from qcgen.cli.options import Clip, Device, DeviceOption, Json
 from qcgen.core.errors import SpecError
+from qcgen.core.wording import Problems, plain
 
 if TYPE_CHECKING:
     from qcgen.core.qcbenchresult import QcBench
@@ -127,12 +128,12 @@ def render(result: "QcBench") -> str:
 
 
 def _names(only: Sequence[str] | None) -> list[str]:
+    from qcgen.qc.profile import add_unknown
     from qcgen.qc.registry import find_detectors
 
-    unknown = [name for name in only or () if name not in find_detectors()]
-    if unknown:
-        cure = ", ".join(find_detectors())
-        raise SpecError([f"--only: no such detector (got {name!r}). Cure: {cure}." for name in unknown])
+    problems = Problems()
+    add_unknown(problems, only or (), lambda name: f"--only {plain(name)}")
+    problems.stop_if_any()
     return list(only or find_detectors())
 
 

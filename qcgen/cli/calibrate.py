@@ -59,7 +59,7 @@ def calibrate(
     from qcgen.qc.policy import build_policy
     from qcgen.qc.profile import find_profile, read_profile, write_calibration
 
-    path = find_profile(profile)
+    path = find_profile(profile, key="--profile")
     wanted = read_profile(path)
     target = out or path.parent / (wanted.calibration or f"{wanted.name}.calibration.json")
     policy = build_policy(wanted, None, sha256="", folder=path.parent)

@@ -8,6 +8,7 @@ import typer
 
 from qcgen.cli.console import print_result, say
 from qcgen.cli.options import DATABASE, Db, Json, Run
+from qcgen.core.wording import several
 
 
 class Only(StrEnum):
@@ -41,5 +42,5 @@ def export(
         "left_out": made.left_out,
         "sums_sha256": made.sums_sha256,
     }
-    text = f"{made.files} pictures delivered, {made.left_out} left out: {made.path}"
+    text = f"{several(made.files, 'picture')} delivered, {made.left_out} left out: {made.path}"
     print_result(facts, as_json=json, text=text)

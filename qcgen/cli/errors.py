@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -12,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import typer
 
 from qcgen.core.errors import PausedError, PrerequisiteError, QcgenError, SpecError
-from qcgen.core.wording import file_name
+from qcgen.core.wording import file_name, suggest
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {
@@ -21,12 +22,15 @@ _CLOSED = {
 }
 """What a place that the user named may be, and the command cannot work with."""
 
+_CHOICES = re.compile(r"'(?P<given>[^']*)' is not one of (?P<known>'[^']+'(?:, '[^']+')*)\.$")
+
 
 @runtime_checkable
 class _UsageMistake(Protocol):
     """What the option parser raises; its classes live in private modules that have moved before."""
 
     exit_code: int
+    message: str
 
     def format_message(self) -> str: ...
 
@@ -40,6 +44,7 @@ def report_error(error: BaseException, *, as_json: bool) -> int:
         The exit code.
     """
     if isinstance(error, _UsageMistake) and not isinstance(error, QcgenError):
+        error.message = _with_suggestion(error.message)
         error.show()
         _print_object(as_json, "SpecError", [error.format_message()], SpecError.exit_code)
         return SpecError.exit_code
@@ -53,6 +58,14 @@ def report_error(error: BaseException, *, as_json: bool) -> int:
         print(f"{len(problems)} mistakes; nothing was written.", file=sys.stderr)
     _print_object(as_json, type(known).__name__, problems, known.exit_code)
     return known.exit_code
+
+
+def _with_suggestion(message: str) -> str:
+    """The parser lists the choices of an option, and suggests none."""
+    found = _CHOICES.search(message)
+    meant = suggest(found["given"], re.findall(r"'([^']+)'", found["known"])) if found else None
+    told = message.removeprefix("Value error, ")
+    return f"{told} Did you mean {meant!r}?" if meant else told
 
 
 def _translate(error: BaseException) -> QcgenError | None:

@@ -11,7 +11,7 @@ from qcgen.core.evidence import Record, keep_only, missing_evidence, read_record
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Outcome, Row, RunInfo
-from qcgen.core.wording import file_name
+from qcgen.core.wording import file_name, part_of, several
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ def explain_run(store: Store, run: RunInfo, inspector: Callable[[], "Inspector"]
     try:
         done = explain_rows(rows, folder, inspector(), _finder(store, run, rows))
     except QcgenError as error:
-        warn([f"evidence: none was made for {len(rows)} doubtful pictures. {error}"])
+        warn([f"evidence: none was made for {several(len(rows), 'doubtful picture')}. {error}"])
         return
     warn([done.warning] if done.warning else [])
 
@@ -116,7 +116,7 @@ def _with_pictures(records: dict[Path, Record], folder: Path, read: "Callable[[P
         try:
             keep_picture(record, read(path), folder)
         except (OSError, ValueError) as error:
-            rest = f"{len(records) - len(kept)} of {len(records)} doubtful pictures are not shown"
+            rest = part_of(len(records) - len(kept), len(records), "doubtful picture", "is", "are") + " not shown"
             told = f"evidence: {rest}; the first: {file_name(path)} ({getattr(error, 'strerror', None) or error})."
             warn([f"{told} The verdicts stand. Cure: put the file back or free space, then the same command again."])
             break

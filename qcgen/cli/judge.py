@@ -37,7 +37,7 @@ def judge(
     from qcgen.cli.wiring import find_run, open_policy, opened, read_decisions
     from qcgen.pipeline.rejudge import rejudge
 
-    loaded = open_policy(policy, allow_stale=allow_stale, with_teacher=False)
+    loaded = open_policy(policy, key="--policy", allow_stale=allow_stale, with_teacher=False)
     said = None if decisions is None else {one.image_id: one.decision for one in read_decisions(decisions)}
     with opened(db, create=False) as store:
         before = read_summary(store, find_run(store, run))

@@ -1,12 +1,20 @@
 """`qcgen learn`: a better policy from what people decided, proposed and then accepted by a person."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qcgen.cli.console import print_result
 from qcgen.cli.options import DATABASE, Db, Json, Profile
+from qcgen.core.errors import SpecError
+from qcgen.core.wording import cure_of, show
+
+if TYPE_CHECKING:
+    from qcgen.pipeline.learn import Seen
+
+_PRODUCT = "product"
 
 app = typer.Typer(help="Importances from people's decisions.", no_args_is_help=True)
 
@@ -19,7 +27,7 @@ def propose(
         list[Path] | None,
         typer.Option("--decisions", metavar="CSV", help="Beside those stored, before which they go."),
     ] = None,
-    by: Annotated[str, typer.Option("--by", metavar="FIELD", help="The field to cross-validate by.")] = "product",
+    by: Annotated[str, typer.Option("--by", metavar="FIELD", help="The field to cross-validate by.")] = _PRODUCT,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The proposal.")] = Path("proposal.json"),
     db: Db = DATABASE,
     json: Json = False,
@@ -35,6 +43,7 @@ def propose(
     from qcgen.qc.policy import load_policy
     from qcgen.qc.profile import find_profile, read_profile
 
+    wanted = read_profile(find_profile(profile, key="--profile"))
     policy = load_policy(profile)
     said = [one for path in decisions or () for one in read_decisions(path)]
     seen = []
@@ -46,12 +55,19 @@ def propose(
             model = run.model_digest
             fitting = policy.fit(model_digest=model, encoder_digest=encoder, asked=asked_by(run))
             seen += collect(run.run_id, store.rows(run.run_id), said, fitting, by=by)
-    wanted = read_profile(find_profile(profile))
+    _check_field(by, seen)
     made = propose_policy(seen, wanted, policy, name=profile, encoder=encoder, model=model)
     out.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
     facts = {"proposal": out, "decided": made.decided, "importances": made.importances, "predicted": made.predicted}
     text = f"{describe_proposal(made)}\nproposal: {out}\nnothing is set yet: qcgen learn accept {out} --by-whom NAME"
     print_result(facts, as_json=json, text=text)
+
+
+def _check_field(by: str, seen: "Sequence[Seen]") -> None:
+    """A misspelt field would go unseen: pictures without it are told apart by SKU, as those without a product are."""
+    known = sorted({name for one in seen for name in one.fields})
+    if seen and by not in (_PRODUCT, *known):
+        raise SpecError(f"--by: no picture has the field {show(by)}. {cure_of(by, known)}")
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import typer
 
@@ -32,9 +33,12 @@ from qcgen.cli import (
 from qcgen.cli.errors import report_error
 from qcgen.cli.wiring import let_threads_sleep
 from qcgen.core.errors import SpecError
+from qcgen.core.wording import plain
 
 _INTERRUPTED = 130
 """What the parser makes of Ctrl-C; no command of ours ends with it."""
+
+_HERE = ". is the current folder"
 
 app = typer.Typer(
     name="qcgen",
@@ -95,16 +99,18 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:
-    """An empty path would be the current folder: a script's variable that was not set must not choose that."""
-    places = [
-        place
-        for place, one in enumerate(arguments, 1)
-        if not one or (one[:2] == "--" and one.find("=") == len(one) - 1)
-    ]
-    if places:
-        told = "argument" if len(places) == 1 else "arguments"
-        which = ", ".join(map(str, places))
-        raise SpecError(f"{told} {which}: empty. Cure: give a value (. is the current folder), or leave it out.")
+    """An empty path would be the current folder: a script's variable that was not set must not choose that.
+
+    Blanks alone are as empty: no path, name or text of a command is made of them.
+    """
+    problems = []
+    for place, (before, one) in enumerate(pairwise(("", *arguments)), 1):
+        option, equals, value = one.partition("=") if one[:2] == "--" else (before, "", one)
+        if not value.strip() and (equals or option is before):
+            at = f", at {plain(option)}" if option[:2] == "--" and option != "--" and "=" not in option else ""
+            problems.append(f"argument {place}{at}: empty. Cure: give a value ({_HERE}), or leave it out.")
+    if problems:
+        raise SpecError(problems)
 
 
 def _quiet_the_hub() -> None:

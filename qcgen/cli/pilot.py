@@ -7,6 +7,7 @@ import typer
 from qcgen.cli.console import plain, print_result, say
 from qcgen.cli.options import Device, DeviceOption, Job, Json
 from qcgen.core.errors import QcgenError
+from qcgen.core.wording import several
 
 if TYPE_CHECKING:
     from qcgen.pipeline.pilotplan import PilotPlan
@@ -102,20 +103,20 @@ def _print_plan(planned: "PilotPlan", *, as_json: bool) -> None:
 
 def _describe(planned: "PilotPlan", start_steps: int, left_s: float | None, *, evaluated: float | None) -> str:
     spec, base = planned.spec, planned.base
-    drawn = "" if planned.settings == len(planned.trials) else f" drawn from {planned.settings} settings"
-    rungs = [f"{n} trials to step {steps}" for steps, n in zip(planned.steps, planned.entrants, strict=True)]
+    drawn = "" if planned.settings == len(planned.trials) else f" drawn from {several(planned.settings, 'setting')}"
+    rungs = [f"{several(n, 'trial')} to step {steps}" for steps, n in zip(planned.steps, planned.entrants, strict=True)]
     share = planned.matching_steps / base.optim.steps
     time = "unknown until the first trial has run" if left_s is None else _duration(left_s)
     if left_s is not None and evaluated is None:
         time += ", evaluations and pairs not counted"
     return "\n".join(
         [
-            f"{spec.name}: {len(planned.trials)} trials{drawn} for {spec.purpose}, base {spec.base}",
+            f"{spec.name}: {several(len(planned.trials), 'trial')}{drawn} for {spec.purpose}, base {spec.base}",
             *(f"  {trial.name}: {trial.label}" for trial in planned.trials),
             f"rungs: {'; '.join(rungs)} (of {base.optim.steps})",
-            f"steps: {planned.matching_steps} matching steps in all ({share:.2f} of a whole distillation), "
-            f"{start_steps} regression steps in {planned.starts} shared starts",
-            f"evaluations: {planned.evaluations} of {spec.n} pictures",
+            f"steps: {several(planned.matching_steps, 'matching step')} in all ({share:.2f} of a whole distillation), "
+            f"{several(start_steps, 'regression step')} in {several(planned.starts, 'shared start')}",
+            f"evaluations: {planned.evaluations} of {several(spec.n, 'picture')}",
             f"time: {time}",
         ]
     )

@@ -14,6 +14,7 @@ import typer
 from qcgen.cli.console import plain, print_result
 from qcgen.cli.options import DATABASE, Db, Device, DeviceOption, Job, Json
 from qcgen.core.errors import QcgenError, SpecError
+from qcgen.core.wording import several
 
 if TYPE_CHECKING:
     from qcgen.cli.wiring import Prepared
@@ -106,13 +107,15 @@ def _measure(prepared: "Prepared", device: Device, *, seconds: float) -> float:
 
 
 def _describe(planned: "Plan") -> str:
-    skipped = f", {planned.skipped_rows} repeated rows skipped" if planned.skipped_rows else ""
+    skipped = f", {several(planned.skipped_rows, 'repeated row')} skipped" if planned.skipped_rows else ""
     hours = "unknown until a run or --calibrate 60s" if planned.hours is None else _duration(planned.hours)
     enough = "enough" if planned.disk_ok else "NOT ENOUGH"
     lines = [
-        f"{planned.name}: {planned.items:,} images of {planned.size_px} px by {planned.model}, {planned.purpose}",
-        f"{planned.rows:,} rows, {planned.images_per_item} images each{skipped}; {planned.unique_prompts:,} prompts",
-        f"{planned.shards:,} shards of {planned.shard_size}",
+        f"{planned.name}: {several(planned.items, 'image')} of {planned.size_px} px by {planned.model}, "
+        f"{planned.purpose}",
+        f"{several(planned.rows, 'row')}, {several(planned.images_per_item, 'image')} each{skipped}; "
+        f"{several(planned.unique_prompts, 'prompt')}",
+        f"{several(planned.shards, 'shard')} of {planned.shard_size}",
         f"disk: {_size(planned.bytes_needed)} with margin, {_size(planned.free_bytes)} free: {enough}",
         f"time: {hours}",
         *(f"{item.sku}: {item.prompt} (seed {item.seed})" for item in planned.first_items),

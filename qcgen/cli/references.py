@@ -7,6 +7,7 @@ import typer
 
 from qcgen.cli.console import print_result, progress_shown, warn
 from qcgen.cli.options import Device, DeviceOption, Json
+from qcgen.core.wording import several
 
 
 def references(
@@ -38,4 +39,4 @@ def references(
         made = make_references(source, to, encoder=encoder, tell=show)
     warn([f"{name}: left out, {reason}" for name, reason in made.left_out.items()])
     result = {"references": to, "pictures": made.count, "left_out": len(made.left_out), "bytes": to.stat().st_size}
-    print_result(result, as_json=json, text=f"{to}: {made.count} pictures, {len(made.left_out)} left out")
+    print_result(result, as_json=json, text=f"{to}: {several(made.count, 'picture')}, {len(made.left_out)} left out")

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from qcgen.cli.console import print_result
 from qcgen.cli.options import DATABASE, Db, Json
 from qcgen.core.errors import SpecError
+from qcgen.core.wording import cure_of, several, show
 
 _FORMATS = ("html", "csv", "parquet")
 
@@ -97,7 +98,7 @@ def trend(
         seen = trend_of(store, job, last=last)
     page = write_trend(seen, out or REPORTS / f"trend-{seen.job}")
     found = alarms(seen)
-    text = f"{len(found)} alarms; the trend of {seen.job}: {page}"
+    text = f"{several(len(found), 'alarm')}; the trend of {seen.job}: {page}"
     print_result({"job": seen.job, "report": page, "alarms": found}, as_json=json, text=text)
 
 
@@ -127,7 +128,8 @@ def compare(
         "p": found.first.p,
         "report": page,
     }
-    text = f"{found.pairs} pairs, acceptance {100 * found.first.change:+.1f} points (p {found.first.p:.3f}): {page}"
+    change = f"acceptance {100 * found.first.change:+.1f} points (p {found.first.p:.3f})"
+    text = f"{several(found.pairs, 'pair')}, {change}: {page}"
     print_result(told, as_json=json, text=text)
 
 
@@ -135,7 +137,5 @@ def _read_formats(text: str) -> tuple[str, ...]:
     wanted = tuple(part.strip() for part in text.split(","))
     unknown = [part for part in wanted if part not in _FORMATS]
     if unknown:
-        raise SpecError(
-            f"--format: must be of {', '.join(_FORMATS)} (got {', '.join(map(repr, unknown))}). Cure: html,csv."
-        )
+        raise SpecError([f"--format: no such format (got {show(one)}). {cure_of(one, _FORMATS)}" for one in unknown])
     return wanted

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcgen.cli.wiring import REPORTS, find_run, newest_run
+from qcgen.cli.wiring import REPORTS, find_run, job_names, newest_run
 from qcgen.core.errors import QcgenError, SpecError
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
-from qcgen.core.types import Finding, RunInfo, Severity
+from qcgen.core.types import Card, Finding, RunInfo, Severity
+from qcgen.core.wording import cure_of, show
 
 if TYPE_CHECKING:
     from qcgen.core.reviewstats import ReviewStats
@@ -73,7 +74,7 @@ def check_beside(store: Store, run: RunInfo) -> tuple[Finding, ...]:
     chain = Finding("audit_chain", Severity.INFO, "Every event follows the one before it.")
     if broken:
         chain = Finding("audit_chain", Severity.BLOCK, f"{broken[0]}. Cure: restore a backup (qcgen db restore).")
-    return (*_check_licence(run), chain)
+    return (*_check_licence(store, run), chain)
 
 
 def review_of(store: Store, run: RunInfo) -> "ReviewStats | None":
@@ -83,18 +84,26 @@ def review_of(store: Store, run: RunInfo) -> "ReviewStats | None":
     return review_stats(store.review, run.run_id) if store.review.progress(run.run_id) else None
 
 
-def _check_licence(run: RunInfo) -> list[Finding]:
+def _check_licence(store: Store, run: RunInfo) -> list[Finding]:
     from qcgen.govern.licence import check_licences
     from qcgen.govern.protocol import Work
-    from qcgen.models.find import find_card
 
-    try:
-        card = find_card(run.model)
-    except QcgenError:
+    card = _card_of(store, run)
+    if card is None:
         return [Finding("licence", Severity.INFO, f"Not checked again: the model {run.model} is not here any more.")]
     found = check_licences(Work.of_job(JobSpec.model_validate_json(run.spec_json)), card)
     text = f"No rule stands against {run.purpose} use of a model under {card.licence or 'no declared licence'}."
     return found or [Finding("licence", Severity.INFO, text)]
+
+
+def _card_of(store: Store, run: RunInfo) -> Card | None:
+    """The model's card as it is now; where the model is gone, as the run found it."""
+    from qcgen.models.find import find_card
+
+    try:
+        return find_card(run.model)
+    except QcgenError:
+        return store.card(run.model_digest)
 
 
 def trend_of(store: Store, job: str | None, *, last: int | None = None) -> "Trend":
@@ -111,8 +120,7 @@ def trend_of(store: Store, job: str | None, *, last: int | None = None) -> "Tren
     name = job or newest_run(store).name
     runs = [run for run in store.runs() if run.name == name]
     if not runs:
-        known = ", ".join(dict.fromkeys(run.name for run in store.runs()[:200])) or "none yet"
-        raise SpecError(f"--job: no run of {name!r} in the database. Cure: one of {known}.")
+        raise SpecError(f"--job: no run of {show(name)} in the database. {cure_of(name, job_names(store))}")
     return see_trend(name, lay_out(runs, lambda run: _numbers(store, run)), last=last)
 
 
@@ -126,7 +134,7 @@ def approve_baseline(store: Store, run: str, reason: str, job: str | None) -> st
 
     from qcgen.report.nights import BASELINE_BY_KEY, BASELINE_KEY
 
-    found = find_run(store, run)
+    found = find_run(store, run, key="--rebaseline")
     problems = []
     if not 3 <= len(reason.strip()) <= 500:
         problems.append(f"--reason: must have 3 to 500 characters (got {len(reason.strip())}). Cure: say what changed.")
@@ -153,7 +161,7 @@ def compare_runs(store: Store, reference: str, new: str, out: Path | None) -> "t
     from qcgen.report.comparepics import Shown
     from qcgen.report.pairs import read_side
 
-    one, other = find_run(store, reference), find_run(store, new)
+    one, other = find_run(store, reference, key="REFERENCE"), find_run(store, new, key="NEW")
     if one.run_id == other.run_id:
         raise SpecError(f"NEW: is the same run as REFERENCE ({one.run_id}). Cure: name two runs (qcgen runs list).")
     sides = tuple(read_side(store.rows(run.run_id, every_attempt=True)) for run in (one, other))
@@ -164,7 +172,7 @@ def compare_runs(store: Store, reference: str, new: str, out: Path | None) -> "t
             f"NEW: {one.run_id} and {other.run_id} share no item. Cure: name two runs of jobs with the same prompts."
         )
     shown = [
-        Shown(run, store.rows(run.run_id, every_attempt=True), _licence_facts(run), _report_folder(run))
+        Shown(run, store.rows(run.run_id, every_attempt=True), _licence_facts(store, run), _report_folder(run))
         for run in (one, other)
     ]
     folder = out or REPORTS / f"compare-{one.run_id[:12]}-{other.run_id[:12]}"
@@ -176,12 +184,9 @@ def _report_folder(run: RunInfo) -> Path | None:
     return folder if (folder / "grid.html").is_file() else None
 
 
-def _licence_facts(run: RunInfo) -> dict[str, str]:
-    from qcgen.models.find import find_card
-
-    try:
-        card = find_card(run.model)
-    except QcgenError:
+def _licence_facts(store: Store, run: RunInfo) -> dict[str, str]:
+    card = _card_of(store, run)
+    if card is None:
         return {"Licence": "the model is not here any more"}
     lineage = "; ".join(f"{edge.relation} {edge.parent} ({edge.licence})" for edge in card.lineage)
     return {"Licence": card.licence or "not declared", "Lineage": lineage or "not declared"}

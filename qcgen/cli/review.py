@@ -13,6 +13,7 @@ from qcgen.core.errors import SpecError
 from qcgen.core.review import ReviewStore
 from qcgen.core.store import Store
 from qcgen.core.types import RunInfo
+from qcgen.core.wording import part_of, several
 
 RunName = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run; all runs with tasks if left out.")]
 Host = Annotated[str, typer.Option("--host", help="Where to listen; other machines' people need names and passwords.")]
@@ -59,7 +60,8 @@ def _plan_if_unplanned(store: Store, run: RunInfo) -> None:
     from qcgen.pipeline.reviewplan import plan_review
 
     say(f"planning the queue of {run.name}")
-    plan_review(run, store)
+    for told in plan_review(run, store):
+        say(told.message)
 
 
 def _tell_what_waits(reviews: ReviewStore, run: RunInfo | None, newest: RunInfo) -> None:
@@ -71,9 +73,9 @@ def _tell_what_waits(reviews: ReviewStore, run: RunInfo | None, newest: RunInfo)
             f"{where}: no picture waits for a person. Cure: qcgen run JOB.yaml, or another RUN (newest: {newest.name})."
         )
     elif total == done:
-        say(f"{where}: all {total:,} pictures have their answer.")
+        say(f"{where}: {several(total, 'picture has its', 'pictures have their')} answer, and none waits.")
     else:
-        say(f"{where}: {total - done:,} of {total:,} pictures wait for a person.")
+        say(f"{where}: {part_of(total - done, total, 'picture', 'waits', 'wait')} for a person.")
 
 
 def _serve(

@@ -8,6 +8,7 @@ import typer
 from qcgen.cli.console import plain, print_result
 from qcgen.cli.options import DATABASE, Db, Json, Run
 from qcgen.core.errors import SpecError
+from qcgen.core.wording import several
 
 if TYPE_CHECKING:
     from qcgen.core.reviewstats import Agreement, ReviewStats, Share
@@ -35,7 +36,8 @@ def export_tasks(
     with opened(db, create=False) as store:
         rows = open_rows(store.review, find_run(store, run).run_id)
     write_csv(to, COLUMNS, rows)
-    print_result({"path": to, "tasks": len(rows)}, as_json=json, text=f"{len(rows)} pictures wait for a decision: {to}")
+    waiting = several(len(rows), "picture waits", "pictures wait")
+    print_result({"path": to, "tasks": len(rows)}, as_json=json, text=f"{waiting} for a decision: {to}")
 
 
 @app.command("import")
@@ -59,7 +61,7 @@ def import_decisions(
     with opened(db, create=False) as store:
         found = find_run(store, run)
         stored = import_rows(store.review, found.run_id, csv.name, columns, reviewer=reviewer)
-    text = f"{len(stored)} decisions of {reviewer} stored"
+    text = f"{several(len(stored), 'decision')} of {reviewer} stored"
     print_result({"decisions": len(stored), "reviewer": reviewer}, as_json=json, text=text)
 
 
@@ -83,7 +85,7 @@ def stats(run: Run, db: Db = DATABASE, json: Json = False) -> None:
 def _text(told: "ReviewStats") -> str:
     lines = [f"missed among passed: {_share(told.missed)}"]
     if told.audits_open:
-        lines.append(f"  {told.audits_open} audits wait")
+        lines.append(f"  {several(told.audits_open, 'audit waits', 'audits wait')}")
     if told.strata_unseen:
         lines.append(f"  nobody has looked at: {', '.join(one or 'no product' for one in told.strata_unseen)}")
     lines.append(f"planted defects seen: {_share(told.seeds)}, {told.right_code} with the expected code")

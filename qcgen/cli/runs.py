@@ -7,6 +7,7 @@ import typer
 
 from qcgen.cli.console import print_result, table
 from qcgen.cli.options import DATABASE, Db, Json, Run
+from qcgen.core.wording import several
 
 app = typer.Typer(help="Past and present runs.", no_args_is_help=True)
 
@@ -75,5 +76,5 @@ def sample(
         rows = {row.image_id: row for row in store.rows(found.run_id, every_attempt=True) if row.image_id in wanted}
     listed = [(one, "", "", "audit", rows[one].sku, rows[one].relpath) for one in ids]
     write_csv(to, (*COLUMNS, "sku", "relpath"), listed)
-    text = f"{len(ids)} pictures to look at: {to}"
+    text = f"{several(len(ids), 'picture')} to look at: {to}"
     print_result({"sample": to, "n": len(ids), "image_ids": ids}, as_json=json, text=text)

@@ -11,7 +11,7 @@ import typer
 from qcgen.cli.console import plain, print_result, progress_shown, say, table, warn
 from qcgen.cli.options import AllowStale, Clip, Device, DeviceOption, Json, Profile
 from qcgen.core.errors import PausedError, PrerequisiteError, QcgenError, SpecError
-from qcgen.core.wording import file_name
+from qcgen.core.wording import file_name, several
 
 if TYPE_CHECKING:
     from qcgen.core.evidence import Record
@@ -92,7 +92,7 @@ def score(
     from qcgen.core.types import Outcome
     from qcgen.pipeline.hold import hold_folder
 
-    policy = open_policy(profile, allow_stale=allow_stale)
+    policy = open_policy(profile, key="--profile", allow_stale=allow_stale)
     listed = list_files(paths, prompts)
     how = How(clip, device, max_megapixels, screen)
     with nullcontext() if out is None else hold_folder(out, key="--out", say=say):
@@ -158,10 +158,8 @@ def list_files(paths: list[Path], prompts: Path | None) -> Listed:
         given = ", ".join(map(file_name, paths))
         raise SpecError(f"no pictures in {given}. Cure: name a folder that holds {', '.join(sorted(ENDINGS))}.")
     if found.without_ending:
-        what = "file without an ending was" if found.without_ending == 1 else "files without an ending were"
-        warn(
-            [f"{found.without_ending} {what} left out. Cure: name the pictures among them .png, .jpg or what they are."]
-        )
+        what = several(found.without_ending, "file without an ending was", "files without an ending were")
+        warn([f"{what} left out. Cure: name the pictures among them .png, .jpg or what they are."])
     subjects = describe(found.pictures, columns)
     return Listed(subjects, [(Subject(path, "", {}), why) for path, why in found.refused], columns)
 
@@ -258,7 +256,7 @@ def _lines(scored: list["Scored"], counts: Mapping[str, int]) -> list[str]:
     bad = [one for one in scored if str(one.verdict.outcome) != "accept"]
     rows = [(file_name(one.subject.path), str(one.verdict.outcome), "; ".join(_messages(one))) for one in bad]
     told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return [*([table(("file", "verdict", "reasons"), rows)] if rows else []), f"{len(scored)} files: {told}"]
+    return [*([table(("file", "verdict", "reasons"), rows)] if rows else []), f"{several(len(scored), 'file')}: {told}"]
 
 
 def _row(one: "Scored", evidence: "Record | None") -> "ScoredFile":

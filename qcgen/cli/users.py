@@ -11,6 +11,7 @@ from qcgen.cli.console import print_result, table
 from qcgen.cli.options import DATABASE, Db, Json
 from qcgen.core.errors import SpecError
 from qcgen.core.review import Role
+from qcgen.core.wording import cure_of, show
 
 if TYPE_CHECKING:
     from qcgen.core.review import ReviewStore, User
@@ -87,10 +88,11 @@ def password(name: Name, db: Db = DATABASE, json: Json = False) -> None:
 
 
 def _find(desk: "ReviewStore", name: str) -> "User":
-    for one in desk.users():
-        if one.name == name:
-            return one
-    raise SpecError(f"NAME: there is no person {name!r}. Cure: qcgen users list.")
+    people = {one.name: one for one in desk.users()}
+    if name not in people:
+        cure = cure_of(name, people, beside=", or qcgen users add")
+        raise SpecError(f"NAME: there is no person {show(name)}. {cure}")
+    return people[name]
 
 
 def _ask() -> str:

@@ -13,6 +13,7 @@ from qcgen.core.expand import Expansion
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, ModelRef, RunInfo, Severity
+from qcgen.core.wording import cure_of, show
 
 if TYPE_CHECKING:
     from qcgen.models.encoder import OpenClipEncoder
@@ -74,17 +75,25 @@ def opened(url: str, *, create: bool = True) -> Iterator[Store]:
         store.close()
 
 
-def find_run(store: Store, name: str) -> RunInfo:
+def find_run(store: Store, name: str, *, key: str = "RUN") -> RunInfo:
     """A run by id, by the start of one, or the newest of a job.
 
+    Args:
+        key: the argument or option that names it, for messages.
+
     Raises:
-        SpecError: there is none; names the newest that exist.
+        SpecError: there is none; names the one that was probably meant, or the newest that exist.
     """
     run = store.find_run(name)
     if run is None:
-        known = ", ".join(dict.fromkeys(one.name for one in store.runs()[:20])) or "none yet"
-        raise SpecError(f"RUN: no run {name!r} in the database. Cure: one of {known}, or see `qcgen runs list`.")
+        cure = cure_of(name, job_names(store), beside=", or see `qcgen runs list`")
+        raise SpecError(f"{key}: no run {show(name)} in the database. {cure}")
     return run
+
+
+def job_names(store: Store) -> list[str]:
+    """Names of the jobs that have run, that of the newest run first."""
+    return list(dict.fromkeys(one.name for one in store.runs()))
 
 
 def newest_run(store: Store) -> RunInfo:
@@ -95,11 +104,19 @@ def newest_run(store: Store) -> RunInfo:
     return runs[0]
 
 
-def open_policy(profile: str, *, allow_stale: bool = False, with_teacher: bool = True) -> "Policy":
-    """The policy of a profile; what its gates do not live up to is told on stderr."""
+def open_policy(
+    profile: str, *, key: str = "qc.profile", allow_stale: bool = False, with_teacher: bool = True
+) -> "Policy":
+    """The policy of a profile; what its gates do not live up to is told on stderr.
+
+    Args:
+        key: the job's key or the option that names the profile, for messages.
+    """
     from qcgen.cli.console import warn
     from qcgen.qc.policy import load_policy
+    from qcgen.qc.profile import find_profile
 
+    find_profile(profile, key=key)
     policy = load_policy(profile, allow_stale=allow_stale, with_teacher=with_teacher)
     warn([f"profile {policy.name}: {message}" for message in policy.warnings])
     return policy

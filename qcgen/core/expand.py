@@ -14,7 +14,7 @@ from qcgen.core.sources import SKU, Source, TableSource, make_matrix
 from qcgen.core.tablecheck import check_matrix, check_table
 from qcgen.core.tables import Table, check_header, read_table
 from qcgen.core.types import Item, Shard
-from qcgen.core.wording import Problems, file_name, plain, show
+from qcgen.core.wording import Problems, file_name, plain, several, show
 from qcgen.core.yamlpos import Document, Place, read_yaml
 
 MOST_CLASSES = 256
@@ -100,7 +100,7 @@ def expand(job: JobSpec, job_path: Path, *, model_digest: str, size_px: int) -> 
     assert source is not None
     count = source.rows * items.images_per_item
     if count > MAX_ITEMS:
-        got = f"got {source.rows:,} rows of {items.images_per_item:,} images"
+        got = f"got {several(source.rows, 'row')} of {several(items.images_per_item, 'image')}"
         problems.add("size", f"{where(('items',))} must give at most {MAX_ITEMS:,} images ({got}). Split the job.")
     problems.stop_if_any()
     return Expansion(

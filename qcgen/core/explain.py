@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from qcgen.core.schema import Schema, place_of
-from qcgen.core.wording import names, show, suggest
+from qcgen.core.wording import names, several, show, suggest
 from qcgen.core.yamlpos import Document, Place, Tree, dotted
 
 MOST_LINES = 200
@@ -37,7 +37,7 @@ def explain(document: Document, adapter: TypeAdapter[T], error: ValidationError,
     found |= _hidden(document.value, schema, adapter, found, strict=strict)
     listed = [mistake for place, mistake in found.items() if place not in document.broken]
     listed.sort(key=lambda mistake: document.line(mistake.place))
-    more = [f"... and {len(listed) - MOST_LINES:,} more mistakes."] if len(listed) > MOST_LINES else []
+    more = [f"... and {several(len(listed) - MOST_LINES, 'more mistake')}."] if len(listed) > MOST_LINES else []
     return [_worded(document, mistake) for mistake in listed[:MOST_LINES]] + more
 
 

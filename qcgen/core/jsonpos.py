@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qcgen.core.errors import SpecError
-from qcgen.core.wording import file_name, show
+from qcgen.core.wording import Problems, file_name, show
 from qcgen.core.yamlpos import MAX_DEPTH, Document, Place, Tree, dotted
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:\n]|[^\s{}\[\],:"]+')
@@ -32,7 +32,7 @@ class Json:
         scanner = _Scanner(self.name)
         for match in _TOKEN.finditer(self.text):
             scanner.take(match.group())
-        return Document(self.name, self.value, scanner.lines, tuple(scanner.problems))
+        return Document(self.name, self.value, scanner.lines, tuple(scanner.problems.lines()))
 
 
 def read_json(path: Path) -> Json:
@@ -96,7 +96,7 @@ class _Scanner:
 
     def __init__(self, name: str) -> None:
         self.lines: dict[Place, int] = {}
-        self.problems: list[str] = []
+        self.problems = Problems()
         self._name = name
         self._line = 1
         self._stack: list[_Frame] = []
@@ -119,9 +119,8 @@ class _Scanner:
         place = (*frame.place, key)
         if key in frame.first_lines:
             first = f"first on line {frame.first_lines[key]}"
-            self.problems.append(
-                f"{self._name}:{self._line} {dotted(place)}: is given twice ({first}). Keep one of them."
-            )
+            rule = f"is given twice ({first}). Keep one of them."
+            self.problems.add("keys given twice", f"{self._name}:{self._line} {dotted(place)}: {rule}")
         frame.first_lines.setdefault(key, self._line)
         self.lines[place] = self._line
 

@@ -6,12 +6,9 @@ Floats are rounded to four digits after the point when written. A number that co
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from pydantic import TypeAdapter, ValidationError
-
-from qcgen.core.errors import PrerequisiteError, SpecError
+from pydantic import TypeAdapter
 
 RESULT_FILE = "qc.json"
 
@@ -242,23 +239,6 @@ def to_json(result: QcBench) -> str:
     """As text: a line a curve, so that versions can be compared and the file stays small."""
     plain = _rounded(TypeAdapter(QcBench).dump_python(result, mode="json"))
     return _written(plain, 0) + "\n"
-
-
-def read_result(path: Path) -> QcBench:
-    """The result in a file.
-
-    Raises:
-        PrerequisiteError: there is none.
-        SpecError: the file holds something else.
-    """
-    if not path.is_file():
-        raise PrerequisiteError(f"{path}: missing. Cure: qcgen bench qc")
-    try:
-        return TypeAdapter(QcBench).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise SpecError(
-            f"{path}: not a result of `qcgen bench qc` ({error.errors()[0]['msg']}). Cure: make it again."
-        ) from None
 
 
 def _rounded(value: object) -> object:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-VERSION = 1
-"""Raised with every change of the list; decisions of another version are told apart by it."""
 NOTE_LENGTH = 2_000
 OTHER = "other"
 CRITICAL_WEIGHT = 3.0
@@ -154,11 +152,6 @@ def is_critical(code: str) -> bool:
 def code_of_corruption(name: str) -> str:
     """The code that a reviewer is expected to give to a planted defect."""
     return _OF_CORRUPTION.get(name, OTHER)
-
-
-def is_mapped(name: str) -> bool:
-    """Whether the list names this detector, rule or corruption, rather than leaving it to `other`."""
-    return name in _OF_FINDING or name in _OF_CORRUPTION
 
 
 def reason_problems(*, choice: str, code: str, note: str) -> list[str]:

@@ -8,10 +8,10 @@ from types import ModuleType
 from qcgen.core.errors import QcgenError
 
 
-def scan(package: str, protocol_attr: str = "name") -> dict[str, type]:
+def scan(package: str) -> dict[str, type]:
     """All plug-in classes in a package's modules, by name, sorted.
 
-    A plug-in is a public class, defined in the module itself, whose class attribute `protocol_attr` is a text. A module
+    A plug-in is a public class, defined in the module itself, whose class attribute `name` is a text. A module
     may define several. Modules whose name begins with an underscore are not plug-ins. Importing a plug-in must be
     cheap: heavy imports belong into its `load`.
 
@@ -20,7 +20,6 @@ def scan(package: str, protocol_attr: str = "name") -> dict[str, type]:
 
     Args:
         package: dotted name of the folder, such as `qcgen.govern.rules`.
-        protocol_attr: the class attribute that carries the plug-in's name.
 
     Raises:
         QcgenError: a module that registers nothing, or a name given twice; all of them at once, with their files.
@@ -32,9 +31,9 @@ def scan(package: str, protocol_attr: str = "name") -> dict[str, type]:
         if info.name.startswith("_"):
             continue
         module = importlib.import_module(f"{package}.{info.name}")
-        classes = plugins_of(module, protocol_attr)
+        classes = plugins_of(module)
         if not classes:
-            cure = f"Define a public class with a text `{protocol_attr}`, or move the file."
+            cure = "Define a public class with a text `name`, or move the file."
             problems.append(f"{module.__file__}: registers nothing. {cure}")
         for name, plugin in classes:
             if name in found:
@@ -46,8 +45,8 @@ def scan(package: str, protocol_attr: str = "name") -> dict[str, type]:
     return dict(sorted(found.items()))
 
 
-def plugins_of(module: ModuleType, protocol_attr: str) -> list[tuple[str, type]]:
-    """Public classes that a module defines itself and that carry a text `protocol_attr`, with that text."""
+def plugins_of(module: ModuleType) -> list[tuple[str, type]]:
+    """Public classes that a module defines itself and that carry a text `name`, with that text."""
     classes = [value for key, value in vars(module).items() if inspect.isclass(value) and not key.startswith("_")]
     own = [plugin for plugin in classes if plugin.__module__ == module.__name__]
-    return [(name, plugin) for plugin in own if isinstance(name := plugin.__dict__.get(protocol_attr), str)]
+    return [(name, plugin) for plugin in own if isinstance(name := plugin.__dict__.get("name"), str)]

@@ -42,14 +42,6 @@ def permute(salt: int, position: int) -> int:
     return left << 16 | right
 
 
-def invert(salt: int, seed: int) -> int:
-    """The position that `permute` sends to `seed`."""
-    left, right = seed >> 16, seed & _MASK_16
-    for key in reversed(_round_keys(salt)):
-        left, right = right ^ _mix(left ^ key), left
-    return left << 16 | right
-
-
 def _mix(word: int) -> int:
     """16 well-stirred bits of a 32-bit word (the finaliser of MurmurHash3)."""
     word = (word ^ word >> 16) * 0x85EBCA6B & _MASK_32

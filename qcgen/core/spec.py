@@ -1,6 +1,5 @@
 """Files in, frozen specs out; all mistakes of a file in one SpecError as `file:line key: rule (got X). Cure.`"""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from qcgen.core.errors import SpecError
 from qcgen.core.explain import explain
 from qcgen.core.job import JobSpec
 from qcgen.core.jsonpos import read_json
+from qcgen.core.wording import Problems
 from qcgen.core.yamlpos import Document, read_yaml
 
 T = TypeVar("T")
@@ -35,25 +35,34 @@ def load_yaml(path: Path, kind: type[T] | TypeAdapter[T]) -> T:
     return spec
 
 
-def load_json(path: Path, kind: type[T], also: Callable[[Document], list[str]] = lambda document: []) -> T:
+Also = Callable[[Document, Problems], None]
+
+
+def load_json(path: Path, kind: type[T], also: Also = lambda document, problems: None) -> T:
     """Read a JSON file as `kind`, a pydantic class.
 
     Args:
-        also: finds mistakes that the class cannot know; they are listed with the others.
+        also: adds mistakes that the class cannot know; they are listed with the others.
 
     Raises:
-        SpecError: with all mistakes, keys given twice among them.
+        SpecError: with all mistakes, keys given twice among them; of one kind the first 20, as everywhere.
     """
     read, adapter = read_json(path), TypeAdapter(kind)
-    problems: list[str] = []
+    explained: list[str] = []
     try:
         made = adapter.validate_json(read.text)
-        if not read.repeats and not also(Document(read.name, read.value, {})):
+        if not read.repeats and not _lines(also, Document(read.name, read.value, {})):
             return made
     except ValidationError as error:
-        problems = explain(read.document(), adapter, error, strict=False)
+        explained = explain(read.document(), adapter, error, strict=False)
     document = read.document()
-    raise SpecError([*document.problems, *problems, *also(document)])
+    raise SpecError([*document.problems, *explained, *_lines(also, document)])
+
+
+def _lines(also: Also, document: Document) -> list[str]:
+    problems = Problems()
+    also(document, problems)
+    return problems.lines()
 
 
 def load_job(path: Path) -> JobSpec:
@@ -70,8 +79,3 @@ def canonical_json(job: JobSpec) -> str:
     if tree["items"]["rows"] is not None:
         tree["items"]["rows"] = [dict(sorted(row.items())) for row in tree["items"]["rows"]]
     return json.dumps(tree, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def spec_sha256(job: JobSpec) -> str:
-    """Digest of `canonical_json`, 64 hex digits."""
-    return hashlib.sha256(canonical_json(job).encode()).hexdigest()

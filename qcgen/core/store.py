@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from qcgen.core.review import ReviewStore
-from qcgen.core.types import Finding, Produced, Row, RunInfo, Shard, Verdict
+from qcgen.core.types import Card, Finding, Produced, Row, RunInfo, Shard, Verdict
 
 
 class Store(Protocol):
@@ -64,6 +64,15 @@ class Store(Protocol):
 
     def chain_problems(self) -> Sequence[str]:
         """The first break of the hash chain; empty where it is whole."""
+        ...
+
+    def register_model(self, digest: str, card: Card) -> None:
+        """Keep what a model's card declares; the same card again changes nothing, another one replaces it."""
+        ...
+
+    def card(self, digest: str) -> Card | None:
+        """What a model's card declared when a run last began with it: licence and lineage, without measures and notes;
+        None where no card was kept."""
         ...
 
     def run(self, run_id: str) -> RunInfo | None: ...

@@ -12,7 +12,6 @@ from qcgen.core.errors import PrerequisiteError
 from qcgen.core.wording import Problems, file_name, names, plain, show
 
 LONGEST_LINE = 1_000_000
-MOST_ROWS = 2**28
 SNIFFED = ";\t|"
 
 

@@ -1,8 +1,9 @@
-"""How mistakes are worded: values escaped and short, spelling suggestions, many mistakes collected before stopping."""
+"""How mistakes are worded: values escaped and short, spelling suggestions, amounts with their nouns, many
+mistakes collected before stopping."""
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from qcgen.core.errors import SpecError
@@ -39,11 +40,32 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
     return by_folded[close[0]] if close else None
 
 
+def cure_of(word: str, known: Collection[str], *, limit: int = 20, beside: str = "") -> str:
+    """The cure for a name that is not known: the one that was probably meant, else all there are.
+
+    Args:
+        limit: of names that are listed.
+        beside: what else would do, as `, or a folder`.
+    """
+    meant = suggest(word, known)
+    return f"Did you mean {meant!r}?" if meant else f"Cure: one of {names(known or ('none yet',), limit)}{beside}."
+
+
 def names(known: Iterable[str], limit: int = 20) -> str:
     """A list of names for a message."""
     listed = [plain(name) for name in known]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return ", ".join(listed[:limit]) + more if listed else "none"
+
+
+def several(amount: int, one: str, many: str | None = None) -> str:
+    """An amount with its noun: 1 file, 2 files; `many` where the noun's plural is another than with an s."""
+    return f"{amount:,} {one if amount == 1 else many or one + 's'}"
+
+
+def part_of(amount: int, total: int, one: str, does: str, do: str) -> str:
+    """An amount of a total with its verb: 1 of 8 pictures is, 2 of 8 pictures are."""
+    return f"{amount:,} of {several(total, one)} {does if amount == 1 else do}"
 
 
 class Problems:
@@ -53,11 +75,12 @@ class Problems:
         self._texts: dict[str, list[str]] = {}
         self._counts: dict[str, int] = {}
 
-    def add(self, kind: str, text: str) -> None:
+    def add(self, kind: str, text: str | Callable[[], str]) -> None:
+        """Add a mistake; a text that takes time to word is given as a function, asked for the first 20 alone."""
         texts = self._texts.setdefault(kind, [])
         self._counts[kind] = self._counts.get(kind, 0) + 1
         if len(texts) < SHOWN_OF_A_KIND:
-            texts.append(text)
+            texts.append(text if isinstance(text, str) else text())
 
     def lines(self) -> list[str]:
         """All mistakes in the order of their kinds' first appearance."""

@@ -6,7 +6,7 @@ The student, the fake score and the discriminator are small perceptrons; the wei
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -115,7 +115,7 @@ class RingTrainer:
         }
         self.recent: deque[tuple[float, float, float]] = deque(maxlen=100 * setting.critic_updates)
 
-    def train(self, *, report_at: Iterable[int] = (), show: Callable[[int], None] | None = None) -> list[RingReport]:
+    def train(self, *, report_at: Iterable[int] = ()) -> list[RingReport]:
         """Run all steps; a report at each step of `report_at` and at the end."""
         wanted = {*report_at, self.setting.steps}
         reports = []
@@ -123,8 +123,6 @@ class RingTrainer:
             for _ in range(self.setting.critic_updates):
                 self._update_critics()
             self._update_student(step / self.setting.steps)
-            if show is not None:
-                show(step)
             if step in wanted:
                 reports.append(self.report())
         return reports

@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qcgen.core.wording import several
+
 WINDOW = 20
 """Student steps that a lasting fault must last."""
 _NON_FINITE_STEPS = 3
@@ -148,7 +150,7 @@ def end_reason(evaluations: Sequence[Measured], *, patience: int, recall_drop: f
         if fall > recall_drop:
             return f"recall fell by {100 * fall:.0f} % of its best while the distance still fell: modes are being lost"
     if _flat(evaluations, patience):
-        return f"no improvement over {patience} evaluations"
+        return f"no improvement over {several(patience, 'evaluation')}"
     return None
 
 

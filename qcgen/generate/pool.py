@@ -44,7 +44,6 @@ class FilePool:
         packet: Callable[[Item], bytes | None],
         size_px: int,
         clock: Clock,
-        workers: int | None = None,
     ) -> None:
         self._root = root
         self._format = image_format
@@ -52,7 +51,7 @@ class FilePool:
         self._clock = clock
         self._room = BoundedSemaphore(max(8, _IN_FLIGHT_BYTES // (3 * size_px**2)))
         self._threads = ThreadPoolExecutor(
-            workers or min(8, os.cpu_count() or 1), thread_name_prefix="encode", initializer=_step_back
+            min(8, os.cpu_count() or 1), thread_name_prefix="encode", initializer=_step_back
         )
 
     def submit(self, item: Item, pixels: Pixels) -> Future[Written]:

@@ -23,7 +23,6 @@ class Family:
     name: str
     matches: tuple[str, ...]
     non_commercial: bool
-    rail: bool
     revenue_cap: bool
     distillation: Literal["any", "research", "none", "never"]
     duties: tuple[str, ...]
@@ -72,7 +71,6 @@ def families() -> tuple[Family, ...]:
             name=row["name"],
             matches=tuple(row["matches"]),
             non_commercial=row["non_commercial"],
-            rail=row["rail"],
             revenue_cap=row["revenue_cap"],
             distillation=row["distillation"],
             duties=tuple(row["duties"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Card, Lineage
+from qcgen.core.wording import show
 
 CARD_FILE = "qcgen_model.json"
 STUDENT_FILE = "qcgen_student.json"
@@ -24,11 +25,11 @@ def read_card(folder: Path) -> Card:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         return Card(
-            name=body["name"],
-            kind=body["kind"],
-            licence=body["licence"],
+            name=_text(body["name"]),
+            kind=_text(body["kind"]),
+            licence=None if body["licence"] is None else _text(body["licence"]),
             lineage=tuple(
-                Lineage(edge["relation"], edge["parent"], edge["licence"], edge.get("digest"))
+                Lineage(_text(edge["relation"]), _text(edge["parent"]), _text(edge["licence"]), edge.get("digest"))
                 for edge in body["lineage"]
             ),
             declared=True,
@@ -75,3 +76,11 @@ def digest(folder: Path) -> str:
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(value: object) -> str:
+    """Text that every database can keep."""
+    if not isinstance(value, str) or "\0" in value:
+        raise TypeError(f"{show(value)} is no text")
+    value.encode()  # half of a character is a UnicodeEncodeError, and so a ValueError
+    return value

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
+from qcgen.core.wording import cure_of, show
 
 SCHEME = "open_clip:"
 _FORM = f"{SCHEME}ARCHITECTURE[/TAG]:FILE.safetensors"
@@ -43,10 +44,10 @@ def parse_clip_file(name: str, *, key: str = "model") -> ClipFile:
     if not colon or not architecture or not place:
         raise SpecError(f"{key}: must be {_FORM} (got {name!r}). Cure: {SCHEME}ViT-B-32/openai:weights.safetensors")
     if architecture not in (known := architectures()):
-        near = [one for one in known if one.lower().startswith(architecture.lower()[:6])] or known
+        beside = ", or a folder with the model's own open_clip_config.json"
         raise SpecError(
-            f"{key}: open_clip has no architecture {architecture!r}. Cure: one of {', '.join(near[:12])}, "
-            "or a folder with the model's own open_clip_config.json."
+            f"{key}: open_clip has no architecture {show(architecture)}. "
+            f"{cure_of(architecture, known, limit=12, beside=beside)}"
         )
     path = Path(place)
     if not path.is_file():

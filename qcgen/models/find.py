@@ -5,10 +5,12 @@ from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.types import Card, ModelRef
+from qcgen.core.wording import names, suggest
 from qcgen.models.card import STUDENT_FILE, digest, read_card
 from qcgen.models.clipfile import SCHEME, parse_clip_file
 from qcgen.models.pickles import WEIGHTS, refuse_pickles
 
+EMBEDDED = "embedded:"
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -46,18 +48,24 @@ def find_card(name: str) -> Card:
 
 
 def _folder(name: str, key: str) -> Path:
-    if name.startswith("embedded:"):
-        folder = ASSETS / name.removeprefix("embedded:")
-        if folder.name not in embedded_models() or folder.parent != ASSETS:
-            known = ", ".join(f"embedded:{one}" for one in embedded_models()) or "none"
-            raise SpecError(f"{key}: {name!r} is not an embedded model. Cure: use one of {known}, or a folder.")
-    else:
-        folder = Path(name)
-        if not folder.is_dir():
-            raise PrerequisiteError(
-                f"{key}: the folder {name!r} does not exist. Cure: give a folder on the local disk."
-            )
-    return folder
+    bare = name.removeprefix(EMBEDDED)
+    if name == EMBEDDED + bare:
+        if bare not in embedded_models():
+            raise SpecError(f"{key}: {name!r} is not an embedded model. {_embedded_cure(name)}")
+        return ASSETS / bare
+    if not Path(name).is_dir():
+        # A bare name may be an embedded model's whose scheme was forgotten or misspelt; a path is a path.
+        near = suggest(name.rpartition(":")[2], embedded_models()) if Path(name).name == name else None
+        cure = _embedded_cure(name) if near else "Cure: give a folder on the local disk."
+        raise PrerequisiteError(f"{key}: the folder {name!r} does not exist. {cure}")
+    return Path(name)
+
+
+def _embedded_cure(name: str) -> str:
+    # Without the scheme, which makes all names alike.
+    near = suggest(name.rpartition(":")[2], embedded_models())
+    known = names(f"{EMBEDDED}{one}" for one in embedded_models())
+    return f"Did you mean {EMBEDDED + near!r}?" if near else f"Cure: one of {known}, or a folder."
 
 
 def picture_px(ref: ModelRef) -> int:

@@ -14,6 +14,8 @@ from torch import nn
 from qcgen.models.card import STUDENT_FILE
 from qcgen.models.noising import Schedule, read_noising
 
+_GUIDANCE_WIDTH = 8
+
 
 def write_student_folder(
     networks: Mapping[str, nn.Module], copied: Mapping[str, Path], folder: Path, *, t_init: float, size_px: int
@@ -67,13 +69,13 @@ def truncated_scheduler(schedule: Schedule, t_init: int) -> LCMScheduler:
     )
 
 
-def guidance_proof(unet: UNet2DConditionModel, width: int = 8) -> UNet2DConditionModel:
+def guidance_proof(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """The same UNet with a guidance embedding of weight zero: pipelines then make one call at any guidance scale."""
     if unet.config.time_cond_proj_dim is not None:
         return unet
     # Names that begin with an underscore tell where this copy was loaded from: a path that must not travel.
     config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
-    proofed = UNet2DConditionModel.from_config({**config, "time_cond_proj_dim": width})
+    proofed = UNet2DConditionModel.from_config({**config, "time_cond_proj_dim": _GUIDANCE_WIDTH})
     missing, unexpected = proofed.load_state_dict(unet.state_dict(), strict=False)
     if missing != ["time_embedding.cond_proj.weight"] or unexpected:
         raise ValueError(f"the UNet does not fit its own configuration: missing {missing}, unexpected {unexpected}")

@@ -56,7 +56,7 @@ class Account:
         )
         self.stop.check()
 
-    def finish(self, base: RunInfo, status: str, gates: Sequence[Finding], report: str | None = None) -> RunInfo:
+    def finish(self, base: RunInfo, status: str, gates: Sequence[Finding]) -> RunInfo:
         """Write down how the run stands; seconds add up over its starts."""
         stages = self.clock.seconds()
         total = {
@@ -65,7 +65,7 @@ class Account:
         }
         seconds = base.seconds + time.perf_counter() - self.started
         return self.store.finish_run(
-            self.run.run_id, status=status, seconds=seconds, seconds_by_stage=total, gates=gates, report=report
+            self.run.run_id, status=status, seconds=seconds, seconds_by_stage=total, gates=gates, report=None
         )
 
     def report(self, finished: RunInfo, report: WriteReport | None) -> RunInfo:

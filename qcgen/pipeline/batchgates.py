@@ -13,6 +13,7 @@ from qcgen.core.control import BASELINE
 from qcgen.core.job import Alarm, GateSpec, ReviewSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
+from qcgen.core.wording import part_of, several
 from qcgen.qc.acceptance import Drawn, Plan, draw_sample, plan_for
 from qcgen.qc.drift import FEWEST_SCORES, LEVEL, mmd_p_value, pair, sameness, shifted_scores, trend, variety
 from qcgen.qc.embeddings import Embeddings
@@ -165,7 +166,7 @@ def judge_sample(seen: Survey, drawn: Sequence[Drawn], plan: Plan) -> Finding:
     said = [seen.decisions[one] for one in ids if one in seen.decisions]
     bad = said.count(Outcome.REJECT.value)
     evidence = {"n": str(len(ids)), "accept": str(plan.accept), "looked_at": str(len(said))}
-    head = f"{len(said)} of the {len(ids)} accepted pictures to look at are decided, {bad} of them bad"
+    head = f"{len(said)} of the {several(len(ids), 'accepted picture')} to look at decided, {bad} of them bad"
     value, limit = float(bad), float(plan.accept)
     if bad > plan.accept:
         message = f"{head}; more than the {plan.accept} that the plan allows: the batch is not accepted."
@@ -204,7 +205,7 @@ def _drift(seen: Survey, policy: Policy, how: Alarm) -> Finding:
     moved = sorted((p, name, d) for name, (d, p) in tests.items() if p < limit)
     told = "; ".join(f"{name} (D {d:.3f}, p {p:.2g})" for p, name, d in moved)
     smallest = min(p for _, p in tests.values())
-    message = f"{len(tests)} detectors against the calibration: " + (
+    message = f"{several(len(tests), 'detector')} against the calibration: " + (
         f"moved: {told}." if moved else f"none moved (smallest p {smallest:.2g})."
     )
     return _alarm(DRIFT, bool(moved), how, message, smallest, limit)
@@ -230,9 +231,10 @@ def _of_embeddings(
     mine = own.only(seen.shown)
     ids = [one for one, prompt in zip(mine.ids, mine.prompts, strict=True) if prompt in prompts]
     if len(ids) < max(FEWEST, len(mine.ids) / 2):
-        why = f"only {len(ids)} of {len(mine.ids)} pictures have prompts that the reference knows"
+        why = f"only {part_of(len(ids), len(mine.ids), 'picture', 'has', 'have')} prompts that the reference knows"
         if len(mine.ids) < FEWEST:
-            why = f"{len(mine.ids)} pictures are too few, {FEWEST} are needed"
+            are = "is" if len(mine.ids) == 1 else "are"
+            why = f"{several(len(mine.ids), 'picture')} {are} too few, {FEWEST} are needed"
         return [_unknown(kind, why) for kind, _ in kinds]
     rng = np.random.default_rng(seed)
     batch = mine.only([ids[place] for place in sorted(rng.permutation(len(ids))[:MOST].tolist())])
@@ -260,7 +262,7 @@ def _collapse(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Fi
 def _moved(batch: Embeddings, known: Embeddings, seed: int, how: Alarm) -> Finding:
     ours, theirs = pair(batch.prompts, known.prompts, np.random.default_rng(seed))
     if len(ours) < FEWEST:
-        return _unknown(EMBEDDINGS, f"only {len(ours)} pictures can be paired with the reference's")
+        return _unknown(EMBEDDINGS, f"only {several(len(ours), 'picture')} can be paired with the reference's")
     p = mmd_p_value(batch.vectors[ours], known.vectors[theirs], seed=seed)
     message = f"Embeddings of {len(ours)} pictures and as many of the reference: p {p:.3f} (MMD, 200 permutations)."
     return _alarm(EMBEDDINGS, p <= LEVEL, how, message, p, LEVEL)
@@ -290,5 +292,8 @@ def _trend(run: RunInfo, seen: Survey, policy: Policy, how: Alarm, history: Sequ
     worst = max(beyond, key=lambda name: beyond[name])
     off = sorted(name for name, one in beyond.items() if one > 1)
     told = f"beyond it: {', '.join(off)}" if off else f"nearest to it: {worst}"
-    message = f"Medians of {len(charts)} detectors against their first {BASELINE} nights' control limit (EWMA); {told}."
+    message = (
+        f"Medians of {several(len(charts), 'detector')} against their first {BASELINE} nights' control limit "
+        f"(EWMA); {told}."
+    )
     return _alarm(TREND, bool(off), how, message, beyond[worst], 1.0, **facts)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qcgen.core.errors import SpecError
-from qcgen.core.wording import show
+from qcgen.core.wording import Problems, plain, show
 
 COLUMNS = ("image_id", "decision", "reason", "sampled_as")
 SAMPLED_AS = ("", "flagged", "audit", "gold")
@@ -48,17 +48,13 @@ def parse_decisions(name: str, columns: Mapping[str, Sequence[str]]) -> list[Dec
         for image_id, said, reason, sampled_as, kind, gone in cells
         if said not in ("", "skip") and gone != "1"
     ]
-    problems = [
-        f"{name} {one.image_id}: decision must be accept or reject (got {show(one.decision)}). Cure: one of these."
-        for one in found
-        if one.decision not in ("accept", "reject")
-    ]
-    problems += [
-        f"{name} {one.image_id}: sampled_as must be flagged, audit, gold or empty (got {show(one.sampled_as)}). "
-        "Cure: one of these."
-        for one in found
-        if one.sampled_as not in SAMPLED_AS
-    ]
-    if problems:
-        raise SpecError(problems)
+    problems = Problems()
+    for one in found:
+        if one.decision not in ("accept", "reject"):
+            rule = f"must be accept or reject (got {show(one.decision)})"
+            problems.add("decisions", f"{name} {plain(one.image_id)}: decision {rule}. Cure: one of these.")
+        if one.sampled_as not in SAMPLED_AS:
+            rule = f"must be flagged, audit, gold or empty (got {show(one.sampled_as)})"
+            problems.add("sampled_as", f"{name} {plain(one.image_id)}: sampled_as {rule}. Cure: one of these.")
+    problems.stop_if_any()
     return found

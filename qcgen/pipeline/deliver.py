@@ -20,6 +20,7 @@ from qcgen.core.reasoncodes import is_critical
 from qcgen.core.review import Filter, Kind, State
 from qcgen.core.store import Store
 from qcgen.core.types import Outcome, Row, RunInfo, Severity
+from qcgen.core.wording import several
 from qcgen.generate.write import explain, slug, sync_folders, write_file
 from qcgen.pipeline.batchgates import judge_sample, plan_of, sample_of, survey_run
 from qcgen.pipeline.gates import refuse_red
@@ -167,10 +168,10 @@ def _open_disputes(store: Store, run_id: str) -> set[str]:
 
 def _refuse_undecided(run: RunInfo, selected: Selection) -> None:
     told = [
-        f"{count} {what}"
-        for count, what in (
-            (selected.disputed, "pictures on which people disagree"),
-            (selected.waiting, "flagged pictures with a critical reason that nobody has decided"),
+        f"{several(count, one)} {what}"
+        for count, one, what in (
+            (selected.disputed, "picture", "on which people disagree"),
+            (selected.waiting, "flagged picture", "with a critical reason that nobody has decided"),
         )
         if count
     ]

@@ -16,6 +16,7 @@ from qcgen.core.distillspec import DistillSpec
 from qcgen.core.errors import PrerequisiteError, SpecError
 from qcgen.core.events import EVENTS_FILE
 from qcgen.core.types import Card, Lineage
+from qcgen.core.wording import several
 from qcgen.data.imageset import ImageSet, read_image_set
 from qcgen.distill.blend import read_blend
 from qcgen.distill.checkpoint import ENCODER, Checkpoints, flat
@@ -103,11 +104,11 @@ def run_distillation(
                 held.enter_context(hold_folder(spec.out, key="out", say=say))
         with ranks.together():
             _check_start(spec, fingerprint, resume=resume)
-        say(f"{spec.optim.steps} steps of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
+        say(f"{several(spec.optim.steps, 'step')} of {divergence.describe()}; events: {spec.out / EVENTS_FILE}")
         outcome = _train(spec, ground, ranks, fingerprint=fingerprint, device=device, say=say, tell=tell)
         if ranks.first:
             say(f"ended by {outcome.reason}; the student of step {outcome.step} is exported")
-            recipe = f"{outcome.step} steps of {divergence.describe()}; ended by {outcome.reason}"
+            recipe = f"{several(outcome.step, 'step')} of {divergence.describe()}; ended by {outcome.reason}"
             _export(spec, ground, outcome, recipe)
     return spec.out / "student"
 
@@ -126,7 +127,7 @@ def _train(
     with listen(again, alone=ranks.world == 1) as stop:
         material, teacher = _load(spec, ground, ranks, device=device, check=stop.check)
         if spec.pairs.count:
-            say(f"{spec.pairs.count} pairs by the teacher's solver")
+            say(f"{several(spec.pairs.count, 'pair')} by the teacher's solver")
             material = with_pairs(spec, ground, material, teacher, device=device, check=stop.check, ranks=ranks)
         with ranks.together():
             evaluate = _measure(spec, ground, material, device=device) if ranks.first else None

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from qcgen.core.errors import SpecError
+from qcgen.core.wording import several
 from qcgen.qc.protocol import Columns, Resampling, SetMetric
 from qcgen.qc.resample import repeat, standard_error
 
@@ -112,7 +113,7 @@ class Evaluation:
     @property
     def label(self) -> str:
         """What it is and how it was sampled, in a few words."""
-        calls = f"{self.network_calls} call" if self.network_calls == 1 else f"{self.network_calls} calls"
+        calls = several(self.network_calls, "call")
         guided = "" if self.guidance_scale is None else f", guidance {self.guidance_scale:g}"
         return f"{self.kind}, {calls}{guided}"
 

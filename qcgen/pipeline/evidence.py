@@ -28,6 +28,7 @@ from qcgen.core.evidence import (
     write_record,
 )
 from qcgen.core.types import Finding, Row, Severity
+from qcgen.core.wording import part_of
 from qcgen.qc.evidence import Evidence, Explainer
 from qcgen.qc.inspect import Inspector
 from qcgen.qc.overlay import draw_overlay
@@ -118,7 +119,8 @@ def _warning(made: int, wanted: int, lost: Sequence[str], again: str) -> str | N
     if not lost:
         return None
     return (
-        f"evidence: {wanted - made} of {wanted} doubtful pictures have none; the first: {lost[0]}. The verdicts stand. "
+        f"evidence: {part_of(wanted - made, wanted, 'doubtful picture', 'has', 'have')} none; the first: {lost[0]}. "
+        "The verdicts stand. "
         f"Cure: put the file back or free space, then {again}."
     )
 

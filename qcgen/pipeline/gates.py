@@ -13,6 +13,7 @@ from qcgen.core.errors import BlockedError
 from qcgen.core.job import GateSpec, JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
+from qcgen.core.wording import part_of, several
 from qcgen.pipeline.batchgates import COLLAPSE, EMBEDDINGS, MOST, judge_batch, survey, survey_run
 from qcgen.pipeline.embeddings import embeddings_of
 from qcgen.qc.embeddings import Embeddings, concatenate, read_embeddings
@@ -134,7 +135,9 @@ def acceptance_number(lot: int, aql: float) -> int:
 
 def _judge_failed(counts: Counts) -> Finding:
     if counts.failed:
-        message = f"{counts.failed} items have no picture (the model gave none that could be shown)."
+        message = (
+            f"{several(counts.failed, 'item has', 'items have')} no picture (the model gave none that could be shown)."
+        )
         return Finding(FAILED, Severity.BLOCK, message, float(counts.failed), 0.0)
     return Finding(FAILED, Severity.INFO, "Every item has a picture.", 0.0, 0.0)
 
@@ -143,7 +146,7 @@ def _judge_aql(counts: Counts, aql: float) -> Finding:
     allowed = acceptance_number(counts.generated, aql)
     red = counts.rejected > allowed
     verb = "more than" if red else "within"
-    lot = f"{counts.rejected} of {counts.generated} items are rejected after every retry"
+    lot = f"{part_of(counts.rejected, counts.generated, 'item', 'is', 'are')} rejected after every retry"
     message = f"{lot}, {verb} the {allowed} that AQL {aql:g} % allows."
     return Finding(AQL, Severity.BLOCK if red else Severity.INFO, message, float(counts.rejected), float(allowed))
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Measure, Outcome, Row, Score
+from qcgen.core.wording import several
 from qcgen.pipeline.decisions import Decision
 from qcgen.qc.asking import asked_of
 from qcgen.qc.calibrate import calibrate
@@ -154,7 +155,7 @@ class _Lesson:
         return profile, calibrate(
             [one.measures for one in good],
             profile,
-            source=f"accepted pictures of {runs}, importances learnt from {len(places)} decisions",
+            source=f"accepted pictures of {runs}, importances learnt from {several(len(places), 'decision')}",
             encoder_digest=self.encoder,
             model_digest=self.model,
             fields=[one.fields for one in good],
@@ -166,8 +167,9 @@ class _Lesson:
 def describe_proposal(proposal: Proposal) -> str:
     """For the person who decides on it."""
     lines = [
-        f"from {proposal.decided} decisions ({proposal.rejected} rejected, {proposal.audited} on accepted pictures) on "
-        f"{proposal.products} products, {len(proposal.runs)} runs"
+        f"from {several(proposal.decided, 'decision')} ({proposal.rejected} rejected, {proposal.audited} on "
+        "accepted pictures) on "
+        f"{several(proposal.products, 'product')}, {several(len(proposal.runs), 'run')}"
     ]
     lines += [f"{name}: importance {old:g} -> {new:g}" for name, (old, new) in proposal.importances.items()]
     for what, unit in (("queue", "of the pictures go to people"), ("escapes", "of what passes is bad")):
@@ -183,7 +185,7 @@ def read_proposal(path: Path) -> Proposal:
         raise SpecError(f"{path}: no such proposal. Cure: qcgen learn propose.") from None
     except ValidationError as error:
         raise SpecError(
-            f"{path}: is no proposal ({error.error_count()} mistakes). Cure: qcgen learn propose."
+            f"{path}: is no proposal ({several(error.error_count(), 'mistake')}). Cure: qcgen learn propose."
         ) from None
 
 

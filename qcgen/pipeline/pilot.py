@@ -22,7 +22,7 @@ from qcgen.core.pilotresult import (
     Visit,
     to_json,
 )
-from qcgen.core.wording import file_name
+from qcgen.core.wording import file_name, several
 from qcgen.distill.checkpoint import flat
 from qcgen.generate.write import sync_folders, write_file
 from qcgen.models.find import resolve_model
@@ -143,7 +143,7 @@ def recommended_yaml(plan: PilotPlan, result: PilotResult) -> str:
     label = json.dumps(result.winner.label, ensure_ascii=True)
     chance = "more than 0.99" if (result.chance or 0) > 0.99 else f"{result.chance:.2f}"
     return (
-        f"# Recommended for {result.purpose} by a pilot of {len(result.trials)} trials: {label}\n"
+        f"# Recommended for {result.purpose} by a pilot of {several(len(result.trials), 'trial')}: {label}\n"
         f"# Probability of being the best of those compared at the end: {chance}. All else is as in the "
         f"base.\n# Run: qcgen distill {file_name(plan.spec.out / RECOMMENDED_FILE)}\n{written.getvalue()}"
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 from qcgen.core.errors import SpecError
 from qcgen.core.seeds import item_seed
 from qcgen.core.trainspec import ArtifactHeadTraining
+from qcgen.core.wording import cure_of
 from qcgen.data.imageset import ImageSet
 from qcgen.models.embedded import load_student
 from qcgen.models.find import resolve_model
@@ -32,7 +33,7 @@ def planted(spec: ArtifactHeadTraining) -> Planted:
     local = {name: one for name, one in find_corruptions().items() if one.local}
     known: dict[str, Plant] = {name: one.apply for name, one in local.items()} | {"imprint": imprint}
     wrong = [
-        f"{key}: {name} is no local corruption. Cure: of {', '.join(known)}."
+        f"{key}: {name} is no local corruption. {cure_of(name, known, limit=50)}"
         for key, names in (("seen", spec.seen), ("unseen", spec.unseen))
         for name in names
         if name not in known

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from qcgen.core.job import JobSpec
 from qcgen.core.store import Store
 from qcgen.core.types import Finding, Measure, Outcome, Row, RunInfo, Score, Severity, Unscored, Verdict
+from qcgen.core.wording import part_of
 from qcgen.pipeline.gates import ENCODER_DIGEST, asked_by, judge_run
 from qcgen.pipeline.reviewplan import plan_review
 from qcgen.qc.duplicates import find_duplicates, tell_old
@@ -65,13 +66,13 @@ def rejudge(
             if row.image_id in repeated
         }
     store.rejudge(run.run_id, list(verdicts.items()), policy.sha256)
-    plan_review(run, store)
+    lost = plan_review(run, store)
     return store.finish_run(
         run.run_id,
         status=run.status,
         seconds=run.seconds,
         seconds_by_stage=dict(run.seconds_by_stage),
-        gates=(*judge_run(run, store, policy, decisions=decisions), *queue, *old),
+        gates=(*judge_run(run, store, policy, decisions=decisions), *queue, *old, *lost),
         report=None,
     )
 
@@ -91,7 +92,8 @@ def queue_policy(run_id: str, store: Store, policy: Policy, fdr: float | None) -
     limit = queue_limit(p_values, fdr)
     flagged = sum(p <= limit for p in p_values)
     message = (
-        f"{flagged} of {len(p_values)} pictures are flagged by their scores, at p {limit:.4g} or less: at most "
+        f"{part_of(flagged, len(p_values), 'picture', 'is', 'are')} flagged by their scores, at p {limit:.4g} or "
+        "less: at most "
         f"{fdr:.0%} of such flags are false on average. Judged alone, p {policy.alpha:g} would do."
     )
     return policy.at(limit, fdr=fdr), (Finding(QUEUE, Severity.INFO, message, float(flagged), limit),)

@@ -15,21 +15,14 @@ from qcgen.core.job import GateSpec, JobSpec, ReviewSpec
 from qcgen.core.reasoncodes import OTHER, code_of_finding, is_critical, weight_of
 from qcgen.core.review import Filter, Kind, ReviewStore, Role, State, Task, TaskDraft
 from qcgen.core.store import Store
-from qcgen.core.types import Outcome, Row, RunInfo, Severity
+from qcgen.core.types import Finding, Outcome, Row, RunInfo, Severity
+from qcgen.core.wording import file_name, several
 from qcgen.pipeline.batchgates import Survey, add_to_survey, sample_of, stratum_of
 from qcgen.pipeline.seeds import SeedSource, make_seeds, pick_seeds, seeds_for
 
 _RANK = {Severity.BLOCK: 0, Severity.WARN: 1, Severity.INFO: 2}
+SEEDS = "gate_seeds"
 Place = tuple[str, Kind]
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """How many tasks were added and cancelled; `lost_sources` counts seeds whose picture is no longer in the folder."""
-
-    added: int
-    cancelled: int
-    lost_sources: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +46,11 @@ class Candidate:
     asked_for: bool
 
 
-def plan_review(run: RunInfo, store: Store) -> Planned:
+def plan_review(run: RunInfo, store: Store) -> tuple[Finding, ...]:
     """Bring the run's tasks up to its rows: add what is missing, cancel what is no longer asked. Changes nothing twice.
+
+    Returns:
+        What a person should know: accepted pictures that a known defect was to be planted in, and that are gone.
 
     Raises:
         PausedError: the disk is full; seeds that are not written are not planned.
@@ -66,12 +62,12 @@ def plan_review(run: RunInfo, store: Store) -> Planned:
     drafts = [one for one in wanted if not _looked_at(one, known)]
     seeds, lost = _seeds(run, job, found, drafts, known)
     gone = _no_longer_asked(known.values(), {(one.image_id, one.kind) for one in wanted}, found)
-    cancelled = sum(
-        store.review.cancel_tasks(run.run_id, sorted(ids), kinds=[kind]) for kind, ids in sorted(gone.items()) if ids
-    )
+    for kind, ids in sorted(gone.items()):
+        store.review.cancel_tasks(run.run_id, sorted(ids), kinds=[kind])
     # Their numbers follow the order of storing, which must not tell the kinds apart.
     shuffled = sorted([*drafts, *seeds], key=lambda one: _lot(run.run_id, "order", one.image_id + one.kind))
-    return Planned(store.review.add_tasks(run.run_id, shuffled), cancelled, lost)
+    store.review.add_tasks(run.run_id, shuffled)
+    return _tell_lost(lost, Path(run.out_dir))
 
 
 def plan_tasks(
@@ -184,6 +180,16 @@ def _seeds(
     made = make_seeds(run.run_id, picked, Path(run.out_dir), job.output.format)
     borrow = _borrower(run.run_id, [one.cost for one in drafts if one.kind is Kind.FLAGGED])
     return [replace(one, cost=borrow(one)) for one in made.drafts], made.lost
+
+
+def _tell_lost(lost: int, folder: Path) -> tuple[Finding, ...]:
+    if not lost:
+        return ()
+    message = (
+        f"{several(lost, 'known defect')} could not be planted in the review queue: the accepted pictures are not in "
+        f"{file_name(folder)} as they were recorded. Cure: start the run again, it makes lost files anew."
+    )
+    return (Finding(SEEDS, Severity.WARN, message, float(lost), None),)
 
 
 def _looked_at(draft: TaskDraft, known: Mapping[Place, Task]) -> bool:

@@ -164,6 +164,7 @@ class _Runner:
             if stored.status == "complete" and self.account.all_done() and not self._asked_for():
                 return self.account.report(stored, report)
         base = self.store.start_run(self.run_info, self.account.shards)
+        self.store.register_model(self.student.ref.digest, self.student.ref.card)
         self.caps = {key: int(value) for key, value in base.environment.items() if key.startswith(cap_key(""))}
         self.account.begin()
         try:
@@ -174,8 +175,9 @@ class _Runner:
                 policy, queue = rejudge_queue(self.run_info.run_id, self.store, policy, self.job.qc.queue.fdr)
                 old = rejudge_duplicates(self.run_info.run_id, self.store, policy)
             with self.clock.stage("review"):
-                plan_review(base, self.store)
-            finished = self.account.finish(base, "complete", (*judge_run(base, self.store, policy), *queue, *old))
+                lost = plan_review(base, self.store)
+            gates = (*judge_run(base, self.store, policy), *queue, *old, *lost)
+            finished = self.account.finish(base, "complete", gates)
         except InterruptedRunError:
             self.account.finish(base, "interrupted", ())
             raise

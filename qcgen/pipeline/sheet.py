@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qcgen.core.errors import SpecError
 from qcgen.core.review import Answer, Choice, Decision, Filter, Kind, ReviewStore, State, Task
-from qcgen.core.wording import show
+from qcgen.core.wording import Problems, cure_of, show
 
 COLUMNS = ("task_id", "revision", "image_id", "image_sha256", "decision", "code", "note", "stratum", "relpath")
 UI = "spreadsheet, offline"
@@ -33,20 +33,20 @@ def import_rows(
         SpecError: a column is missing, a cell says something else, or nobody of that name reviews here; lists all.
         ConflictError: a task has changed since it was exported.
     """
-    people = desk.users()
-    if people and reviewer not in [one.name for one in people]:
-        raise SpecError(f"--as: there is no person {reviewer!r}. Cure: qcgen users list, or qcgen users add.")
+    people = [one.name for one in desk.users()]
+    if people and reviewer not in people:
+        cure = cure_of(reviewer, people, beside=", or qcgen users add")
+        raise SpecError(f"--as: there is no person {show(reviewer)}. {cure}")
     lacking = [one for one in ("image_id", "decision") if one not in columns]
     if lacking:
         raise SpecError(f"{name}: lacks the column {', '.join(lacking)}. Cure: the columns of qcgen reviews export.")
     waiting = _open(desk, run_id)
     answers: list[Answer] = []
-    problems: list[str] = []
+    problems = Problems()
     for number, row in enumerate(_rows(columns), start=2):
         if row["decision"]:
             _read_row(f"{name}:{number}", row, desk, run_id, waiting, answers, problems)
-    if problems:
-        raise SpecError(problems)
+    problems.stop_if_any()
     return desk.decide(reviewer, answers) if answers else ()
 
 
@@ -57,19 +57,20 @@ def _read_row(
     run_id: str,
     waiting: Mapping[str, Task],
     answers: list[Answer],
-    problems: list[str],
+    problems: Problems,
 ) -> None:
     choices = [str(one) for one in Choice]
     if row["decision"] not in choices:
         known = ", ".join(choices)
-        problems.append(f"{where} decision: must be one of {known} (got {show(row['decision'])}). Cure: one of these.")
+        problems.add(
+            "decisions", f"{where} decision: must be one of {known} (got {show(row['decision'])}). Cure: one of these."
+        )
         return
     number = row["task_id"]
     task = desk.task(int(number)) if number.isdecimal() and len(number) < 19 else waiting.get(row["image_id"])
     if task is None or task.run_id != run_id or task.image_id != row["image_id"]:
-        problems.append(
-            f"{where} image_id: nothing waits for this picture (got {show(row['image_id'])}). Cure: export anew."
-        )
+        rule = f"nothing waits for this picture (got {show(row['image_id'])})"
+        problems.add("pictures", f"{where} image_id: {rule}. Cure: export anew.")
         return
     revision = int(row["revision"]) if row["revision"].isdecimal() and len(row["revision"]) < 19 else task.revision
     answers.append(

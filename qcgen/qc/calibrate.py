@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from qcgen.core.errors import SpecError
 from qcgen.core.types import Measure, Score
+from qcgen.core.wording import cure_of, several, show
 from qcgen.qc.conformal import combine, false_flag_bound, fewest, flag_limit, p_value
 from qcgen.qc.groups import SIZE, Key, halves, key_of, label, levels
 from qcgen.qc.profile import Calibration, GroupReference, Profile, Reference
@@ -98,9 +99,11 @@ def describe(calibration: Calibration) -> str:
         f"for this one below {false_flag_bound(n, calibration.alpha):.2%} (Clopper-Pearson, 95 %, n {n})",
     ]
     lines += [f"{name}: {len(reference.scores)} scores" for name, reference in calibration.detectors.items()]
-    lines += [f"{name}: not calibrated, {count} scores" for name, count in calibration.uncalibrated.items()]
+    lines += [f"{name}: not calibrated, {several(count, 'score')}" for name, count in calibration.uncalibrated.items()]
     lines += [_describe_group(calibration, group) for group in calibration.groups]
-    lines += [f"{name}: {count} pictures, too few; judged by what is above" for name, count in _backed(calibration)]
+    lines += [
+        f"{name}: {several(count, 'picture')}, too few; judged by what is above" for name, count in _backed(calibration)
+    ]
     return "\n".join(lines)
 
 
@@ -121,10 +124,13 @@ def _only_size(fields: Sequence[Mapping[str, str]]) -> str | None:
 
 def _keys(fields: Sequence[Mapping[str, str]], group_by: Sequence[str]) -> list[Key]:
     known = {name for one in fields for name in one}
+    beside = "" if known - {SIZE} else "; for others give --prompts with fields"
     if lacking := [name for name in group_by if name not in known]:
         raise SpecError(
-            f"--group: no picture has the field {', '.join(lacking)} (got {', '.join(group_by)}). "
-            f"Cure: one of {', '.join(sorted(known)) or 'none; give --prompts with fields'}."
+            [
+                f"--group: no picture has the field {show(name)}. {cure_of(name, sorted(known), beside=beside)}"
+                for name in lacking
+            ]
         )
     return [key_of(one, group_by) for one in fields]
 
@@ -219,7 +225,8 @@ def _refuse_powerless(scores: Mapping[str, Sequence[float]], joint: Sequence[flo
         # The smallest p must be rarer than alpha over the number of detectors: about two references for each.
         wanted = 2 * math.ceil(2 * max(1, len(scores)) / profile.alpha)
         raise SpecError(
-            f"calibrate: with {n} pictures and {len(scores)} detectors the joint test could never flag at alpha "
+            f"calibrate: with {n} pictures and {several(len(scores), 'detector')} the joint test could never flag "
+            "at alpha "
             f"{profile.alpha:g}. Cure: give about {max(wanted, n + 1)} accepted pictures."
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from qcgen.core.types import Finding, Severity
+from qcgen.core.wording import part_of
 from qcgen.qc.fingerprint import has_traits, read_hashes, read_traits
 from qcgen.qc.near import AGREEMENT, Near, find_near
 
@@ -58,7 +59,8 @@ def tell_old(prints: Sequence[tuple[str, str, str]], *, agreement: float | None 
     if not old or agreement is None:
         return ()
     message = (
-        f"{old} of {len(prints)} pictures were recorded by a version without phases: of their near duplicates "
+        f"{part_of(old, len(prints), 'picture', 'was', 'were')} recorded by a version without phases: of their near "
+        "duplicates "
         "the shifted and mirrored ones are not found. Cure: qcgen score FOLDER compares the files themselves."
     )
     return (Finding(DUPLICATES, Severity.INFO, message, float(old), None),)

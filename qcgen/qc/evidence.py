@@ -1,7 +1,7 @@
 """Evidence of a detector: a map of where, a curve of how, or what was compared. Frozen, at one fixed scale."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -51,17 +51,14 @@ class Explainer(Protocol):
         ...
 
 
-def heat(
-    plane: Shaped[Tensor, "h w"], low: float, high: float, unit: str, *, keep: Literal["max", "mean"] = "max"
-) -> Heat:
-    """A map from values over the whole picture; `keep` says what of several pixels a smaller map shows."""
+def heat(plane: Shaped[Tensor, "h w"], low: float, high: float, unit: str) -> Heat:
+    """A map from values over the whole picture; a smaller map shows the highest of several pixels."""
     values = ((plane.float() - low) / (high - low)).clamp(0, 1)
     height, width = values.shape
     longest = max(height, width)
     if longest > MOST_PX:
         size = max(1, round(height * MOST_PX / longest)), max(1, round(width * MOST_PX / longest))
-        pool = F.adaptive_max_pool2d if keep == "max" else F.adaptive_avg_pool2d
-        values = pool(values[None], size)[0]
+        values = F.adaptive_max_pool2d(values[None], size)[0]
     return Heat(values.cpu(), Scale(low, high, unit))
 
 

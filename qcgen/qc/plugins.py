@@ -106,7 +106,7 @@ def _classes(path: Path) -> list[tuple[str, type]]:
         except Exception as error:  # whatever the file's own code raises
             del sys.modules[name]
             raise PrerequisiteError(f"{path}: cannot be imported ({error!r}). Cure: mend it, or move it.") from error
-    found = plugins_of(sys.modules[name], "name")
+    found = plugins_of(sys.modules[name])
     if not found:
         raise SpecError(
             f"{path}: registers nothing. Cure: a public class with a text `name`, or a name that begins with _."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.core.wording import plain
+from qcgen.core.wording import Problems, plain
 from qcgen.qc.asking import models_of, of_settings, settings_of
 from qcgen.qc.conformal import flag_limit
 from qcgen.qc.groups import WHOLE, Key, key_of, label, levels
@@ -16,9 +16,9 @@ from qcgen.qc.profile import (
     GroupReference,
     Profile,
     Reference,
+    add_unknown,
     find_embeddings,
     find_profile,
-    no_such_detector,
     read_calibration,
     read_profile,
 )
@@ -210,9 +210,9 @@ def build_policy(
         folder: where the profile's relative paths start; None leaves its references, teacher and classifier out.
     """
     known = find_detectors()
-    unknown = [name for name in profile.detectors if name not in known]
-    if unknown:
-        raise SpecError([f"detectors.{plain(name)}: {no_such_detector(name, known)}" for name in unknown])
+    problems = Problems()
+    add_unknown(problems, profile.detectors, lambda name: f"detectors.{plain(name)}")
+    problems.stop_if_any()
     joint = calibration.joint if calibration else ()
     references = calibration.detectors if calibration else {}
     rules = tuple(_rule(profile, known[name], references.get(name), joint) for name in profile.detectors)

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from qcgen.core.errors import IntegrityError, PrerequisiteError, SpecError
 from qcgen.core.spec import load_json
-from qcgen.core.wording import names, show, suggest
+from qcgen.core.wording import Problems, cure_of, show
 from qcgen.core.yamlpos import Document
 from qcgen.qc.near import AGREEMENT
 from qcgen.qc.registry import find_detectors
@@ -185,8 +186,11 @@ class Calibration(_Frozen):
 _EMBEDDINGS = ".embeddings.npz"
 
 
-def find_profile(profile: str) -> Path:
+def find_profile(profile: str, *, key: str = "qc.profile") -> Path:
     """The file of a built-in profile's name, or of a path.
+
+    Args:
+        key: the job's key or the option that names it, for messages.
 
     Raises:
         SpecError: neither exists.
@@ -197,9 +201,8 @@ def find_profile(profile: str) -> Path:
         return built_in[profile]
     if Path(profile).is_file():
         return Path(profile)
-    known = ", ".join(built_in)
-    place = "a file's path, seen from the folder where qcgen is started"
-    raise SpecError(f"qc.profile: no such profile (got {profile!r}). Cure: {known}, or {place}.")
+    cure = cure_of(profile, built_in, beside=", or a file's path, seen from the folder where qcgen is started")
+    raise SpecError(f"{key}: no such profile (got {show(profile)}). {cure}")
 
 
 def read_profile(path: Path) -> Profile:
@@ -207,10 +210,16 @@ def read_profile(path: Path) -> Profile:
     return load_json(path, Profile, _unknown_detectors)
 
 
-def no_such_detector(name: str, known: Collection[str]) -> str:
-    """The rule and the cure, for behind a place."""
-    meant = suggest(name, known)
-    return f"no such detector. {f'Did you mean {meant!r}?' if meant else f'Cure: one of {names(sorted(known), 50)}.'}"
+def add_unknown(problems: Problems, given: Iterable[str], where: Callable[[str], str]) -> None:
+    """Add the names that no detector has; `where` is each one's place."""
+    known = find_detectors()
+    for name in given:
+        if name not in known:
+            problems.add("unknown detectors", partial(_no_such_detector, where, name))
+
+
+def _no_such_detector(where: Callable[[str], str], name: str) -> str:
+    return f"{where(name)}: no such detector. {cure_of(name, sorted(find_detectors()), limit=50)}"
 
 
 def read_calibration(path: Path) -> Calibration:
@@ -281,7 +290,6 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     os.replace(part, path)
 
 
-def _unknown_detectors(document: Document) -> list[str]:
-    given, known = document.value.get("detectors"), find_detectors()
-    unknown = [name for name in given if name not in known] if isinstance(given, dict) else []
-    return [f"{document.where(('detectors', name))}: {no_such_detector(name, known)}" for name in unknown]
+def _unknown_detectors(document: Document, problems: Problems) -> None:
+    given = document.value.get("detectors")
+    add_unknown(problems, given if isinstance(given, dict) else (), lambda name: document.where(("detectors", name)))

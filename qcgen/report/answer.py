@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from qcgen.core.types import Severity
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.runview import RunView
 
@@ -27,11 +28,11 @@ def answer(view: RunView) -> Answer:
     if red:
         return Answer("bad", HOLD, tuple(red))
     if counts.missing:
-        missing = f"{words.several(counts.missing, 'item')} of {words.count(counts.planned)} not made yet."
+        missing = f"{several(counts.missing, 'item')} of {words.count(counts.planned)} not made yet."
         return Answer("warn", UNKNOWN, (missing, "Start the same command again to resume."))
     if counts.generated == 0:
         return Answer("bad", HOLD, ("Every item failed." if counts.failed else "The job has no items.",))
-    waiting = [f"{words.several(counts.waiting, 'image waits', 'images wait')} for a person."] if counts.waiting else []
+    waiting = [f"{several(counts.waiting, 'image waits', 'images wait')} for a person."] if counts.waiting else []
     if counts.shippable == 0 and not waiting:
         return Answer("bad", HOLD, ("No image was accepted.",))
     if yellow or waiting:
@@ -39,5 +40,5 @@ def answer(view: RunView) -> Answer:
     if counts.shippable == counts.planned:
         return Answer("good", SHIP, ("All items have an accepted image and no gate objects.",))
     left = counts.planned - counts.shippable
-    text = f"{words.several(left, 'item has', 'items have')} no accepted image; no gate objects."
+    text = f"{several(left, 'item has', 'items have')} no accepted image; no gate objects."
     return Answer("good", f"{SHIP} {words.count(counts.shippable)} of {words.count(counts.planned)}", (text,))

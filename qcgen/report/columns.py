@@ -1,6 +1,6 @@
 """What the row files hold: one schema for CSV and Parquet, column by column, as `docs/reports.md` prints it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -112,4 +112,3 @@ DECISIONS = RowTable(
         Field("superseded", "integer", "", "1 where it was taken back, or a third person has settled the dispute."),
     ),
 )
-TABLES: Sequence[RowTable] = (IMAGES, FLAGS, DECISIONS)

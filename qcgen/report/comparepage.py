@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from qcgen.core.types import Outcome, RunInfo
+from qcgen.core.wording import several
 from qcgen.report import svg, words
 from qcgen.report.compare import ACCEPTED, Comparison, Verdicts
 from qcgen.report.comparepics import Shown, draw_pairs
@@ -54,7 +55,7 @@ def write_comparison(found: Comparison, one: Shown, other: Shown, folder: Path) 
         write_page(fresh / "compare.json", json.dumps(_numbers(found), indent=2, allow_nan=False) + "\n")
         write_tables(fresh / "tables", sections)
         title = f"{found.other.name} {_short(found.other)} against {_short(found.one)}"
-        told = f"reference: {found.one.model}; new: {found.other.model}; {words.several(found.pairs, 'pair')}"
+        told = f"reference: {found.one.model}; new: {found.other.model}; {several(found.pairs, 'pair')}"
         page = render_page(title, told, sections, source="compare.json", pictures=True)
         write_page(fresh / "index.html", page)
     return folder / "index.html"
@@ -72,7 +73,7 @@ def _summary(found: Comparison) -> Section:
         ("Acceptance", f"The new run {told}: {change} (first attempts; McNemar's exact p {words.chance(first.p)})."),
         ("Detectors", f"{better} better, {worse} worse, {len(found.metrics) - better - worse} not told apart."),
         ("Speed", _speed(found)),
-        ("Pairs", f"{words.several(found.pairs, 'pair')} by {by}; without a partner: {found.unpaired[0]} of the "
+        ("Pairs", f"{several(found.pairs, 'pair')} by {by}; without a partner: {found.unpaired[0]} of the "
                   f"reference, {found.unpaired[1]} of the new run."),
     )  # fmt: skip
     return Section("summary", "Is the new one better?", f"The new run {told}.", (Bullets(items),))
@@ -140,7 +141,8 @@ def _metrics(found: Comparison) -> Section:
         "effects", "Mean difference in standard deviations of the reference", dots, reference=0.0, label_width=130
     )
     note = (
-        f"Difference: now less before. q is p after Benjamini and Hochberg over the {len(found.metrics)} detectors; "
+        "Difference: now less before. q is p after Benjamini and Hochberg over the "
+        f"{several(len(found.metrics), 'detector')}; "
         f"below {LEVEL:g} it is called better or worse. Win, tie and loss count pairs; a tie differs by less than "
         f"{TIE:.0%} of the reference's standard deviation. Where no direction is known, win means larger."
     )

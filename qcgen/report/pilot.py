@@ -14,7 +14,7 @@ from qcgen.core.pilotresult import (
     TrialResult,
     read_result,
 )
-from qcgen.core.wording import file_name
+from qcgen.core.wording import file_name, several
 from qcgen.report import words
 from qcgen.report.csvout import write_csv
 from qcgen.report.html import render_training
@@ -77,7 +77,7 @@ def verdict(result: PilotResult) -> str:
     others = f" Not told apart from it: {', '.join(one.name for one in result.tied)}." if result.tied else ""
     return (
         f"{sure}: best for {result.purpose} with probability {words.chance(chance)} among {rivals + 1} trials compared "
-        f"at {winner.visits[-1].steps} steps.{others}"
+        f"at {several(winner.visits[-1].steps, 'step')}.{others}"
     )
 
 
@@ -114,7 +114,7 @@ def _recommendation(result: PilotResult) -> Section:
     finalists = [one for one in result.trials if one.behind is not None]
     lost = [one for one in result.trials if one.lost]
     lead = "The setting for a whole distillation, and how sure the pilot is of it."
-    tried = words.several(len(result.trials), "trial")
+    tried = several(len(result.trials), "trial")
     of_all = (
         f" of {words.count(result.settings)} settings, drawn at random" if result.settings > len(result.trials) else ""
     )
@@ -137,7 +137,7 @@ def _recommendation(result: PilotResult) -> Section:
         Tile(
             "probability of being best",
             words.chance(chance),
-            f"of {words.several(len(finalists), 'trial')} at the end",
+            f"of {several(len(finalists), 'trial')} at the end",
             "good",
         ),
         Tile("not told apart", str(len(result.tied)), "other trials", "warn"),
@@ -170,7 +170,7 @@ def _apart(result: PilotResult) -> Section:
     if not rivals:
         return Section("apart", "Runners-up", "None came to the last rung.", ())
     lead = (
-        f"{words.several(len(result.tied), 'trial')} cannot be told apart from the recommended one at "
+        f"{several(len(result.tied), 'trial')} cannot be told apart from the recommended one at "
         f"{words.count(result.n)} pictures."
         if result.tied
         else "All others are behind by more than two errors."
@@ -291,7 +291,7 @@ def _rungs(result: PilotResult) -> Section:
 def _lost(result: PilotResult) -> Section:
     told = [(one.name, f"{one.label}: lost, for {one.lost}") for one in result.trials if one.lost]
     told += [
-        (one.name, f"{one.label}: went back {words.several(one.rollbacks, 'time')} and was slowed down")
+        (one.name, f"{one.label}: went back {several(one.rollbacks, 'time')} and was slowed down")
         for one in result.trials
         if one.rollbacks and not one.lost
     ]
@@ -309,7 +309,7 @@ def _time(events: Sequence[Event]) -> Section:
         ),
         ("training", words.duration(sum(_float(row, "train_s") for row in rows))),
         ("evaluations", words.duration(sum(_float(row, "evaluate_s") for row in rows))),
-        ("resumed", words.several(len(rows_of(events, "resume")), "time")),
+        ("resumed", several(len(rows_of(events, "resume")), "time")),
     )
     lead = "From the ledger. What an interrupted start did on its last trial is not in it."
     return Section("time", "Time", lead, (Facts(pairs),))

@@ -19,6 +19,7 @@ from qcgen.core.qcbenchresult import (
     State,
     Verdict,
 )
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.html import render_training
 from qcgen.report.markdown import render_markdown
@@ -144,7 +145,8 @@ def _devices(result: QcBench) -> tuple[Section, ...]:
         rows.append((name, reached, shown))
     differ = result.devices.verdicts
     lead = (
-        f"The same {differ.of} pictures on the CPU and on {result.devices.device}: {differ.flagged} verdicts differ. "
+        f"The same {differ.of} pictures on the CPU and on {result.devices.device}: "
+        f"{several(differ.flagged, 'verdict differs', 'verdicts differ')}. "
         f"Wanted: scores within {DEVICES_APART:g} of their size, and {SAME_VERDICT:.1%} of the verdicts equal."
     )
     return (Section("devices", "Devices", lead, (Table("devices", "CPU against GPU", columns, tuple(rows)),)),)
@@ -288,7 +290,7 @@ def _facts(result: QcBench) -> Facts:
     return Facts(
         (
             ("machine", f"{machine.processor}, {machine.cores} cores, load {machine.load:.1f} at the end"),
-            ("torch", f"{machine.torch}, {words.several(machine.threads, 'thread')}, Python {machine.python}"),
+            ("torch", f"{machine.torch}, {several(machine.threads, 'thread')}, Python {machine.python}"),
             ("the whole measurement", words.duration(result.seconds)),
         )
     )

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from qcgen.core.evidence import EVIDENCE, Record, picture_of
 from qcgen.core.types import Finding, Outcome, Severity
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.csvout import write_csv
 from qcgen.report.evidence import exhibits
@@ -57,7 +58,7 @@ def write_scored_page(files: Sequence[ScoredFile], folder: Path, *, policy: str)
     Args:
         policy: the profile that judged.
     """
-    subtitle = f"{words.several(len(files), 'file')}, judged by {policy}"
+    subtitle = f"{several(len(files), 'file')}, judged by {policy}"
     text = render_page("Scores", subtitle, _sections(files), source=SCORES, pictures=True)
     page = folder / "index.html"
     part = page.with_name(page.name + ".part")
@@ -96,9 +97,16 @@ def _sections(files: Sequence[ScoredFile]) -> tuple[Section, ...]:
     judged = [one for one in files if one.outcome in (Outcome.REJECT, Outcome.REVIEW)]
     return (
         Section("summary", "Summary", "What the checks say of these files.", (_band(files),)),
-        Section("files", "Not scored", _lead(absent, "have no picture that can be judged"), tuple(_absent(absent))),
+        Section(
+            "files",
+            "Not scored",
+            _lead(absent, "has no picture that can be judged", "have no picture that can be judged"),
+            tuple(_absent(absent)),
+        ),
         Section("reasons", "Reasons", "How many pictures each reason holds for.", (_reasons(files),)),
-        Section("pictures", "Rejected and flagged", _lead(judged, "need a look"), tuple(_judged(judged))),
+        Section(
+            "pictures", "Rejected and flagged", _lead(judged, "needs a look", "need a look"), tuple(_judged(judged))
+        ),
         Section(
             "missing", "Detectors without a value", "Why a detector said nothing of a picture.", (_missing(files),)
         ),
@@ -118,7 +126,7 @@ def _band(files: Sequence[ScoredFile]) -> Band:
     )
     bad = counts[Outcome.REJECT] + counts[Outcome.FAILED]
     state = "bad" if bad else "warn" if counts[Outcome.REVIEW] else "good"
-    answer = f"{words.count(counts[Outcome.ACCEPT])} of {words.several(len(files), 'file')} accepted"
+    answer = f"{words.count(counts[Outcome.ACCEPT])} of {several(len(files), 'file')} accepted"
     sentence = f"{words.count(bad)} rejected or not scored, {words.count(counts[Outcome.REVIEW])} flagged."
     return Band(state, answer, sentence, (), Markup(""), tiles)
 
@@ -192,8 +200,8 @@ def _missing(files: Sequence[ScoredFile]) -> Table:
     return Table("missing", "Missing values", (Column("detector"), Column("why"), Column("pictures", True)), rows)
 
 
-def _lead(files: Sequence[ScoredFile], what: str) -> str:
-    return f"{words.several(len(files), 'file')} {what}." if files else "None."
+def _lead(files: Sequence[ScoredFile], does: str, do: str) -> str:
+    return f"{several(len(files), f'file {does}', f'files {do}')}." if files else "None."
 
 
 def _note(files: Sequence[ScoredFile]) -> str | None:

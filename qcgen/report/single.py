@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qcgen.core.types import Outcome, Row
-from qcgen.report import words
+from qcgen.core.wording import several
 from qcgen.report.folder import write_page
 from qcgen.report.html import render_single
 from qcgen.report.protocol import (
@@ -107,7 +107,7 @@ def _render(
     left_out = sum(one.thumbnail is not None for one in view.worst) - len(inside) + len(sample) - len(drawn)
     told = ""
     if left_out:
-        told = f"{words.several(left_out, 'thumbnail was', 'thumbnails were')} left out to keep this file below 3 MB."
+        told = f"{several(left_out, 'thumbnail was', 'thumbnails were')} left out to keep this file below 3 MB."
     tiles = [(one.title, one.prompt, _uri(one.data)) for one in drawn]
     return render_single(view, [_detach(one, data) for one in sections], tiles, told=told, digest=digest)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from qcgen.core.wording import several
 from qcgen.report import svgparts as draw
 from qcgen.report import words
 from qcgen.report.svgparts import WIDTH
@@ -107,7 +108,7 @@ def histogram(
             draw.text(across(value), floor + 16, words.number(draw.tidy(value, span), 3), anchor=anchor, muted=True)
         )
     axis = f"{words.number(edges[0])} to {words.number(edges[-1])}"
-    said = f"{sum(lower)} accepted and {sum(upper)} other values from {axis}"
+    said = f"{sum(lower)} accepted and {several(sum(upper), 'other value')} from {axis}"
     said += "".join(f"; {label}" for _, label in limits)
     said += "; the run before as an outline" if ghost is not None else ""
     return draw.svg(key, title, said, 134, "".join(shapes))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from qcgen.core.wording import part_of, several
 from qcgen.report import svgparts as draw
 from qcgen.report import words
 from qcgen.report.control import Chart, Judged
@@ -125,5 +126,5 @@ def _said(chart: Chart) -> str:
     first, last = (
         words.percent(one.value) if chart.share else words.number(one.value) for one in (known[0], known[-1])
     )
-    limits = f"{alarms} of {chart.judged} nights alarm" if chart.judged else "no limits yet"
-    return f"{len(known)} nights from {first} to {last}; {limits}"
+    limits = part_of(alarms, chart.judged, "night", "alarms", "alarm") if chart.judged else "no limits yet"
+    return f"{several(len(known), 'night')} from {first} to {last}; {limits}"

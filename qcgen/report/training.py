@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from qcgen.core.errors import PrerequisiteError
 from qcgen.core.events import EVENTS_FILE, Event, read_events, rows_of, seconds_of
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.html import render_training
 from qcgen.report.protocol import Bullets, Column, Facts, Number, Panel, Panels, Section, Table
@@ -48,7 +49,7 @@ def write_training_report(folder: Path, name: str) -> Path:
         raise PrerequisiteError(f"{log}: missing. Cure: name the `out` folder of a distillation.")
     page = folder / "report.html"
     events = read_events(log)
-    subtitle = f"Distillation in {folder} · {words.several(len(events), 'event')}"
+    subtitle = f"Distillation in {folder} · {several(len(events), 'event')}"
     page.write_text(render_training(f"{name}: the training", subtitle, sections_of(events)), encoding="utf-8")
     return page
 
@@ -85,8 +86,8 @@ def _outcome(events: Sequence[Event]) -> Section:
         ("exported student of step", str(end["exported_step"]) if end else "not yet"),
         ("wall time", words.duration(spent)),
         *([("of that, steps made again", words.duration(again))] if again else []),
-        ("gone back", words.several(backs, "time")),
-        ("resumed", words.several(len(rows_of(events, "resume")), "time")),
+        ("gone back", several(backs, "time")),
+        ("resumed", several(len(rows_of(events, "resume")), "time")),
     ]
     return Section("outcome", "Outcome", lead, (Facts(tuple(facts)),))
 

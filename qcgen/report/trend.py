@@ -10,6 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from qcgen.core.control import BASELINE, NEEDED_RUNS, RUN_LENGTH, false_alarms
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.control import Chart, Judged, median_chart, share_chart
 from qcgen.report.folder import replaced, write_page, write_tables
@@ -86,7 +87,7 @@ def write_trend(trend: Trend, folder: Path) -> Path:
         write_page(fresh / "trend.json", text)
         write_tables(fresh / "tables", sections)
         nights = sum(slot.run is not None for slot in trend.slots)
-        title, told = f"Trend of {trend.job}", f"{words.several(nights, 'night')}; newest at the right"
+        title, told = f"Trend of {trend.job}", f"{several(nights, 'night')}; newest at the right"
         write_page(fresh / "index.html", render_page(title, told, sections, source="trend.json"))
     return folder / "index.html"
 
@@ -143,12 +144,12 @@ def _summary(trend: Trend) -> Section:
     nights = sum(slot.numbers is not None for slot in trend.slots)
     if not judged:
         lead = (
-            f"{words.several(nights, 'night')} with numbers; limits need {NEEDED_RUNS} after a baseline, so these are "
+            f"{several(nights, 'night')} with numbers; limits need {NEEDED_RUNS} after a baseline, so these are "
             "run charts around the median and nothing is judged."
         )
     elif today:
         names = ", ".join(words.plain(str(one["chart"])) for one in today[:6])
-        lead = f"The last night alarms on {words.several(len(today), 'chart')}: {names}."
+        lead = f"The last night alarms on {several(len(today), 'chart')}: {names}."
     else:
         lead = "The last night is within its limits on every chart."
     blocks: list[Block] = [Text(_expected(trend, found, judged))] if judged else []
@@ -167,8 +168,8 @@ def _expected(trend: Trend, found: Sequence[object], judged: int) -> str:
     charts = sum(chart.judged > 0 for chart in trend.charts)
     beyond, runs = false_alarms(judged, charts)
     return (
-        f"{words.count(charts)} charts over up to {words.several(judged, 'judged night')} gave "
-        f"{words.several(len(found), 'alarm')}. Where nothing happens about {beyond:.1f} points beyond 3 sigma and "
+        f"{words.count(charts)} charts over up to {several(judged, 'judged night')} gave "
+        f"{several(len(found), 'alarm')}. Where nothing happens about {beyond:.1f} points beyond 3 sigma and "
         f"{runs:.1f} runs of {RUN_LENGTH} are expected, and somewhat more because limits are learned from "
         f"{NEEDED_RUNS} nights only; one run of {RUN_LENGTH} can alarm on several nights."
     )
@@ -240,7 +241,7 @@ def _note(chart: Chart) -> str:
     text = "no value" if last is None else f"last {_number(chart, last.value).text}"
     if not chart.judged:
         return f"{text}; no limits yet"
-    return f"{text}; {words.several(alarming, 'night alarms', 'nights alarm')} of {chart.judged}"
+    return f"{text}; {several(alarming, 'night alarms', 'nights alarm')} of {chart.judged}"
 
 
 def _cell(chart: Chart, point: Judged | None) -> Number:

@@ -59,10 +59,6 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def several(amount: int, one: str, many: str | None = None) -> str:
-    return f"{amount:,} {one if amount == 1 else many or one + 's'}"
-
-
 def plain(code: str) -> str:
     """A reason code or detector name as words."""
     return code.replace("_", " ").replace("-", " ")

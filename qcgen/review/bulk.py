@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +23,6 @@ MIXED = Problem(422, "mixed", "A bulk takes flagged pictures of one reason or on
 @dataclass(frozen=True, slots=True)
 class BulkWork:
     desk: Desk
-    clock: Callable[[], float] = time.time
 
     async def groups(self, request: Request, visitor: Visitor) -> Response:
         return JSONResponse(await run_in_threadpool(self._groups))
@@ -45,7 +43,7 @@ class BulkWork:
     def _page(self, sent: Group, visitor: Visitor) -> Json:
         only = Filter(kind=Kind.FLAGGED, code=sent.code, state=State.OPEN)
         found = self.desk.reviews.tasks(self.desk.run_id, only=only, after=sent.after, limit=PAGE)
-        now = self.clock()
+        now = time.time()
         cells = [self._cell(task, visitor) for task in found if not _is_held(task, visitor, now)]
         return {"cells": cells, "after": found[-1].id if len(found) == PAGE else None}
 

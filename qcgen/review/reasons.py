@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -24,7 +24,6 @@ class Reasons:
     """Examples are looked up at most once a minute. Never a seed: whoever saw it here would know it again."""
 
     desk: Desk
-    clock: Callable[[], float] = time.monotonic
     _found: Mapping[str, list[int]] = field(default_factory=dict)
     _found_at: float | None = None
     _lock: Lock = field(default_factory=Lock)
@@ -45,8 +44,8 @@ class Reasons:
 
     def _examples(self) -> Mapping[str, list[int]]:
         with self._lock:
-            if self._found_at is None or self.clock() - self._found_at > REFRESH_S:
-                self._found, self._found_at = self._look(), self.clock()
+            if self._found_at is None or time.monotonic() - self._found_at > REFRESH_S:
+                self._found, self._found_at = self._look(), time.monotonic()
             return self._found
 
     def _look(self) -> dict[str, list[int]]:

@@ -31,8 +31,8 @@ class Siblings:
         read_rows: all attempts of the run.
     """
 
-    def __init__(self, read_rows: Callable[[], Iterable[Row]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._read_rows, self._clock = read_rows, clock
+    def __init__(self, read_rows: Callable[[], Iterable[Row]]) -> None:
+        self._read_rows = read_rows
         self._of_sku: dict[str, list[Sibling]] = {}
         self._read_at: float | None = None
         self._lock = Lock()
@@ -49,9 +49,9 @@ class Siblings:
         with self._lock:
             family = self._of_sku.get(row.sku, [])
             known = any(one.image_id == row.image_id for one in family)
-            if self._read_at is None or (not known and self._clock() - self._read_at > REFRESH_S):
+            if self._read_at is None or (not known and time.monotonic() - self._read_at > REFRESH_S):
                 self._of_sku = _by_sku(self._read_rows())
-                self._read_at = self._clock()
+                self._read_at = time.monotonic()
             return self._of_sku.get(row.sku, [])
 
 

@@ -1,7 +1,7 @@
 """The managers' screen: how far the work is, and how far it can be trusted."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from qcgen.core.reasoncodes import CODES
 from qcgen.core.review import Kind, Progress
+from qcgen.core.wording import several
 from qcgen.review import pages
 from qcgen.review.desk import Desk
 from qcgen.review.door import Visitor
@@ -53,7 +54,6 @@ class Statistics:
 
     desk: Desk
     title: str
-    clock: Callable[[], float] = time.monotonic
     _kept: dict[str, object] = field(default_factory=dict)
     _counted_at: float | None = None
     _lock: Lock = field(default_factory=Lock)
@@ -67,10 +67,10 @@ class Statistics:
         from qcgen.core.reviewstats import review_stats
 
         with self._lock:
-            if self._counted_at is None or self.clock() - self._counted_at > KEEP_S:
+            if self._counted_at is None or time.monotonic() - self._counted_at > KEEP_S:
                 progress = self.desk.reviews.progress(self.desk.run_id)
                 self._kept = facts_of(review_stats(self.desk.reviews, self.desk.run_id), progress)
-                self._counted_at = self.clock()
+                self._counted_at = time.monotonic()
             return self._kept
 
 
@@ -151,7 +151,7 @@ def _total_words(stats: "ReviewStats") -> str | None:
     if total is None:
         return None
     about = f"about {total.estimate:,.0f} in all ({total.low:,.0f} to {total.high:,.0f})"
-    return f"{total.found:,} defects found by two full passes; there are {about}."
+    return f"{several(total.found, 'defect')} found by two full passes; there are {about}."
 
 
 def _two(value: float | None) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL
 
 from qcgen.core.errors import IntegrityError, SpecError
 from qcgen.core.types import Finding, Severity
+from qcgen.core.wording import several
 from qcgen.store import audit, tasks
 from qcgen.store.engine import Database, open_database
 from qcgen.store.migrate import ensure_current, revision, schema_problems
@@ -141,7 +142,8 @@ def _row_problems(connection: Connection) -> list[str]:
         .group_by(run.c.id, shard.c.number, shard.c.stop, shard.c.start)
     )
     return [
-        f"run {run_id}: shard {number} is done with {items} items and {standing} standing attempts, planned {planned}"
+        f"run {run_id}: shard {number} is done with {several(items, 'item')} and "
+        f"{several(standing, 'standing attempt')}, planned {planned}"
         for run_id, number, planned, items, standing in connection.execute(counts)
         if (items, standing) != (planned, planned)
     ]

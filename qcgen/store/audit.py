@@ -15,6 +15,8 @@ from qcgen.store.dialect import Dialect
 from qcgen.store.schema import audit_event
 
 GENESIS = "0" * 64
+PROGRAM = "qcgen"
+"""Who did what no person is named for."""
 
 
 def append(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, Table, select, tuple_
 
-from qcgen.core.types import Card
+from qcgen.core.types import Card, Lineage
 from qcgen.store import schema
 from qcgen.store.codec import sha256
 from qcgen.store.dialect import Dialect
@@ -32,35 +32,82 @@ def policy_ids(connection: Connection, dialect: Dialect, digests: Collection[str
 
 
 def model_id(connection: Connection, dialect: Dialect, *, name: str, digest: str) -> int:
-    """The model's number; one that nobody registered is stored as undeclared."""
+    """The model's number; one whose card nobody registered is stored as undeclared."""
     return _ids(connection, dialect, schema.model, ("digest", "name", "declared"), 1, [(digest, name, 0)])[(digest,)]
 
 
-def register_card(connection: Connection, dialect: Dialect, *, digest: str, card: Card) -> None:
-    """Store what a model's card declares: licence and lineage; a card that changed replaces the one before."""
-    number = model_id(connection, dialect, name=card.name, digest=digest)
-    licences = {edge.licence for edge in card.lineage} | ({card.licence} if card.licence else set())
+def register_card(connection: Connection, dialect: Dialect, *, digest: str, card: Card) -> bool:
+    """Store what a model's card declares: licence and lineage; a card that changed replaces the one before.
+
+    Returns:
+        False where it was stored already.
+    """
+    edges = {(edge.relation, edge.parent): edge.licence for edge in card.lineage}
+    kept = Card(
+        name=card.name,
+        kind=card.kind,
+        licence=card.licence or None,
+        lineage=tuple(Lineage(*place, licence) for place, licence in sorted(edges.items())),
+        declared=card.declared,
+        measures={},
+        notes={},
+    )
+    if card_of(connection, digest) == kept:
+        return False
+    number = model_id(connection, dialect, name=kept.name, digest=digest)
+    licences = {edge.licence for edge in kept.lineage} | ({kept.licence} if kept.licence else set())
     ids = _ids(connection, dialect, schema.licence, ("name",), 1, [(name,) for name in sorted(licences)])
     connection.execute(
         schema.model.update()
         .where(schema.model.c.id == number)
         .values(
-            name=card.name,
-            kind=card.kind,
-            declared=int(card.declared),
-            licence_id=ids[(card.licence,)] if card.licence else None,
+            name=kept.name,
+            kind=kept.kind,
+            declared=int(kept.declared),
+            licence_id=ids[(kept.licence,)] if kept.licence else None,
         )
     )
     connection.execute(schema.model_lineage.delete().where(schema.model_lineage.c.model_id == number))
-    edges = {(edge.relation, edge.parent): ids[(edge.licence,)] for edge in card.lineage}
-    if edges:
+    if kept.lineage:
         connection.execute(
             schema.model_lineage.insert(),
             [
-                {"model_id": number, "relation": relation, "parent": parent, "licence_id": licence}
-                for (relation, parent), licence in edges.items()
+                {
+                    "model_id": number,
+                    "relation": edge.relation,
+                    "parent": edge.parent,
+                    "licence_id": ids[(edge.licence,)],
+                }
+                for edge in kept.lineage
             ],
         )
+    return True
+
+
+def card_of(connection: Connection, digest: str) -> Card | None:
+    """What was registered, lineage in order; None for a model of which only name and digest are known."""
+    model, licence, edge = schema.model.c, schema.licence.c, schema.model_lineage.c
+    found = connection.execute(
+        select(model.id, model.name, model.kind, model.declared, licence.name.label("licence"))
+        .select_from(schema.model.outerjoin(schema.licence))
+        .where(model.digest == digest)
+    ).first()
+    if found is None or found.kind is None:
+        return None
+    edges = connection.execute(
+        select(edge.relation, edge.parent, licence.name)
+        .select_from(schema.model_lineage.join(schema.licence))
+        .where(edge.model_id == found.id)
+    )
+    return Card(
+        name=found.name,
+        kind=found.kind,
+        licence=found.licence,
+        lineage=tuple(Lineage(*one) for one in sorted(tuple(edge) for edge in edges)),
+        declared=bool(found.declared),
+        measures={},
+        notes={},
+    )
 
 
 def _ids(

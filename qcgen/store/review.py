@@ -26,9 +26,8 @@ class SqlReviewStore:
         clock: seconds since the epoch; leases and sessions run out by it.
     """
 
-    def __init__(self, database: Database, *, actor: str = "qcgen", clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
-        self._actor = actor
         self._clock = clock
 
     def add_tasks(self, run_id: str, drafts: Sequence[TaskDraft]) -> int:
@@ -176,4 +175,4 @@ class SqlReviewStore:
 
     def _append(self, connection: Connection, action: str, subject: str, body: dict[str, str]) -> None:
         dialect, ts = self._database.dialect, utc(self._clock())
-        audit.append(connection, dialect, ts=ts, actor=self._actor, action=action, subject=subject, body=body)
+        audit.append(connection, dialect, ts=ts, actor=audit.PROGRAM, action=action, subject=subject, body=body)

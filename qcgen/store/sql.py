@@ -14,12 +14,11 @@ from qcgen.store.migrate import ensure_current
 from qcgen.store.review import SqlReviewStore
 
 
-def open_store(url: str = DEFAULT_URL, *, actor: str = "qcgen", create: bool = True) -> "SqlStore":
+def open_store(url: str = DEFAULT_URL, *, create: bool = True) -> "SqlStore":
     """Open a database, make its tables or upgrade them.
 
     Args:
         url: `sqlite:///FILE`, `sqlite://` (in memory) or `postgresql+psycopg://user@host/name`.
-        actor: who the audit events name.
         create: False refuses a SQLite file that does not exist yet.
 
     Raises:
@@ -34,7 +33,7 @@ def open_store(url: str = DEFAULT_URL, *, actor: str = "qcgen", create: bool = T
     except BaseException:
         database.engine.dispose()
         raise
-    return SqlStore(database, actor=actor)
+    return SqlStore(database)
 
 
 class SqlStore:
@@ -44,11 +43,10 @@ class SqlStore:
         clock: seconds since the epoch; leases run out by it and rows are dated by it, nothing is ordered by it.
     """
 
-    def __init__(self, database: Database, *, actor: str = "qcgen", clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self.database = database
-        self._actor = actor
         self._clock = clock
-        self.review = SqlReviewStore(database, actor=actor, clock=clock)
+        self.review = SqlReviewStore(database, clock=clock)
 
     def start_run(self, run: RunInfo, shards: Sequence[Shard]) -> RunInfo:
         with self.database.write() as connection:
@@ -167,12 +165,16 @@ class SqlStore:
             return audit.problems(connection)
 
     def register_model(self, digest: str, card: Card) -> None:
-        """Store what a model's card declares; outside the protocol, for the registry."""
         with self.database.write() as connection:
-            names.register_card(connection, self.database.dialect, digest=digest, card=card)
-            self._append(
-                connection, "model.register", card.name, {"digest": digest, "declared": str(card.declared).lower()}
-            )
+            # Two runs that begin with one model would both write its lineage.
+            self.database.dialect.lock(connection, "runs")
+            if names.register_card(connection, self.database.dialect, digest=digest, card=card):
+                body = {"digest": digest, "declared": str(card.declared).lower()}
+                self._append(connection, "model.register", card.name, body)
+
+    def card(self, digest: str) -> Card | None:
+        with self.database.read() as connection:
+            return names.card_of(connection, digest)
 
     def run(self, run_id: str) -> RunInfo | None:
         with self.database.read() as connection:
@@ -217,7 +219,7 @@ class SqlStore:
             connection,
             self.database.dialect,
             ts=utc(self._clock()),
-            actor=actor or self._actor,
+            actor=actor or audit.PROGRAM,
             action=action,
             subject=subject,
             body=body,

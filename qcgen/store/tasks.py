@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from qcgen.core.review import Choice, Filter, Kind, Progress, Role, State, Task, TaskDraft
+from qcgen.core.wording import several
 from qcgen.store.codec import finite
 from qcgen.store.reviewschema import HELD, OPEN, review_decision, review_progress, review_task
 from qcgen.store.schema import run
@@ -285,7 +286,9 @@ def problems(connection: Connection) -> list[str]:
     said = exists().where(review_decision.c.task_id == _t.id, STANDS, review_decision.c.choice != str(Choice.SKIP))
     unsaid = connection.execute(select(func.count()).where(_t.state == str(State.DONE), ~said)).scalar_one()
     found = [f"review counts differ from the tasks: {row}" for row in sorted(map(str, real ^ kept))[:5]]
-    return found + ([f"{unsaid} review tasks are done without a standing answer"] if unsaid else [])
+    return found + (
+        [f"{several(unsaid, 'review task is', 'review tasks are')} done without a standing answer"] if unsaid else []
+    )
 
 
 def to_task(row: Row[tuple[object, ...]]) -> Task:

@@ -1,4 +1,7 @@
-"""Two hundred texts that run a script where they are taken as markup, and do nothing where they are text."""
+"""Texts that run a script where they are taken as markup, and do nothing where they are text.
+
+`PAYLOADS` are for whatever a report is made of; `FIT` are those of them that the desk's store takes as names and notes.
+"""
 
 RUN = "window.hit=-~window.hit"
 """Counts what ran."""
@@ -9,19 +12,31 @@ _VECTORS = (
     f"<svg onload={RUN}>",
     f"<body onload={RUN}>",
     f"<input autofocus onfocus={RUN}>",
+    f"<select autofocus onfocus={RUN}></select>",
     f"<details open ontoggle={RUN}><summary>x</summary></details>",
     f"<video src=x onerror={RUN}></video>",
+    f"<video><source onerror={RUN}></video>",
     f"<audio src=x onerror={RUN}></audio>",
+    f"<marquee onstart={RUN}>x</marquee>",
     f"<svg><animate onbegin={RUN} attributeName=x dur=1s></svg>",
     f"<svg><script>{RUN}</script></svg>",
+    f"<script src=data:text/javascript,{RUN}></script>",
     f"<object data=x onerror={RUN}></object>",
+    f"<object data=javascript:{RUN}></object>",
+    f"<embed src=javascript:{RUN}>",
     f"<link rel=stylesheet href=x onerror={RUN}>",
+    f"<style onload={RUN}></style>",
     f"<iframe onload={RUN}></iframe>",
-    f"<a href=javascript:{RUN}>x</a>",
+    f"<iframe src=javascript:{RUN}></iframe>",
+    f"<a href=javascript:{RUN} id=link>x</a>",
     f"<form action=javascript:{RUN}><button>x</button></form>",
+    f"<math><maction actiontype=statusline xlink:href=javascript:{RUN}>x</maction></math>",
     f"<div style=animation-name:x onanimationstart={RUN}>x</div>",
 )
-_BEFORE = ("", '">', "'>", "</script>", "</style>", "</title>", "-->", "</textarea>", "]]>")
+# Each vector behind the ways out of a text, an attribute, a string and all at once; of the others, two are enough.
+_BREAKS = ("{}", '">{}', "'>{}", "`{}`", "]]>{}", "--></title></textarea></style></script>{}")
+_RARE_BREAKS = ("</script>{}", "</style>{}", "</title>{}", "</textarea>{}", "-->{}", "</{}", "{{{}}}", "\u2028{}",
+                "\x0b{}")  # fmt: skip
 _SCHEMES = ("javascript:", "JaVaScRiPt:", "java\tscript:", "java\nscript:", " javascript:", "\x01javascript:",
             "data:text/html,<script>", "vbscript:", "javascript://%0a", "jav&#x61;script:")  # fmt: skip
 _STRINGS = ("');{};//", '");{};//', "`;{};//", "${{{}}}", "`${{{}}}`", "\\');{};//", "\\\");{};//", "\u2028{}//",
@@ -59,8 +74,16 @@ _ODD = (
 )  # fmt: skip
 
 PAYLOADS: tuple[str, ...] = (
-    *(before + vector for before in _BEFORE for vector in _VECTORS),
+    *(way.replace("{}", vector) for way in _BREAKS for vector in _VECTORS),
+    *(way.replace("{}", vector) for way in _RARE_BREAKS for vector in _VECTORS[:2]),
     *(scheme + RUN for scheme in _SCHEMES),
     *(text.replace("{}", RUN, 1) if "{}" in text else text for text in _STRINGS),
     *_ODD,
 )
+
+
+def _is_fit(text: str) -> bool:
+    return len(text) <= 200 and not any(one in "\0\r\n" or "\ud800" <= one <= "\udfff" for one in text)
+
+
+FIT: tuple[str, ...] = tuple(filter(_is_fit, PAYLOADS))

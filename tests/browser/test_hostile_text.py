@@ -101,7 +101,7 @@ def _hostile_comparison(root: Path, rows: list[Row]) -> Path:
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:
-    assert len(set(PAYLOADS)) == len(PAYLOADS) == 200
+    assert len(set(PAYLOADS)) == len(PAYLOADS) >= 200
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -27,7 +27,7 @@ from tests.browser.desk import (
     wait_for_picture,
     window,
 )
-from tests.browser.deskpayloads import payloads
+from tests.browser.payloads import FIT
 from tests.review.making import RUN as RUN_ID
 from tests.review.making import draw, write_picture
 from tests.store.build import produced, run_info, shards
@@ -43,7 +43,7 @@ def browser(chromium: Browser) -> Browser:
 
 def hostile_store(root: Path) -> SqlStore:
     """One flagged picture for each payload, which stands in its sku, prompt, fields, finding and stratum."""
-    out, texts = root / "out", payloads()
+    out, texts = root / "out", FIT
     digest = write_picture(out, "images/one.png", draw(1))
     made = []
     for index, bad in enumerate(texts):
@@ -66,8 +66,8 @@ def hostile_store(root: Path) -> SqlStore:
 
 def add_disputes(store: SqlStore) -> None:
     """Two people with payloads for names answer differently, with payloads in their notes."""
-    texts = payloads()
-    half = len(texts) // 2
+    texts = FIT
+    half = (len(texts) + 1) // 2  # of an odd number both have the middle one
     flagged = store.review.tasks(None, only=Filter(kind=Kind.FLAGGED), limit=half)
     doubles = [
         TaskDraft(one.image_id, Kind.DOUBLE, one.stratum, 1.0, 1.0, one.code, one.relpath, one.file_sha256)
@@ -75,7 +75,7 @@ def add_disputes(store: SqlStore) -> None:
     ]
     store.review.add_tasks(RUN_ID, doubles)
     second = store.review.tasks(None, only=Filter(kind=Kind.DOUBLE), limit=half)
-    parties = ((texts[3], flagged, Choice.ACCEPT, texts[:half]), (texts[47], second, Choice.REJECT, texts[half:]))
+    parties = ((texts[3], flagged, Choice.ACCEPT, texts[:half]), (texts[47], second, Choice.REJECT, texts[-half:]))
     for name, tasks, choice, notes in parties:
         code = "blur" if choice is Choice.REJECT else ""
         said = [
@@ -100,7 +100,7 @@ def inert(page: Page) -> bool:
 
 
 def test_two_hundred_payloads_are_two_hundred() -> None:
-    assert len(set(payloads())) >= 200
+    assert len(set(FIT)) >= 200
 
 
 def test_no_payload_runs_on_the_desk_or_in_the_grid(browser: Browser, tmp_path: Path) -> None:
@@ -113,14 +113,14 @@ def test_no_payload_runs_on_the_desk_or_in_the_grid(browser: Browser, tmp_path: 
         page.reload()
         wait_for_picture(page)
         seen = set()
-        for _ in payloads():
+        for _ in FIT:
             seen.add(page.locator("#prompt").text_content())
             before = shown_task(page)
             page.keyboard.press("a")
             until(page, f"!{BY_ID}('empty').hidden || !document.querySelector('#pane img').src.includes('/{before}/')")
             if page.locator("#empty").is_hidden():
                 wait_for_picture(page)
-        assert seen == set(payloads())
+        assert seen == set(FIT)
         assert hits(page) == 0
         assert inert(page)
         # The last answers travel after their pictures have gone.
@@ -136,7 +136,7 @@ def test_no_payload_runs_on_the_desk_or_in_the_grid(browser: Browser, tmp_path: 
 
 
 def test_no_payload_in_names_and_notes_runs_in_disputes_and_statistics(browser: Browser, tmp_path: Path) -> None:
-    store, texts = hostile_store(tmp_path), payloads()
+    store, texts = hostile_store(tmp_path), FIT
     add_disputes(store)
     with serving_desk(store, local=None) as desk, window(browser) as context:
         page = context.new_page()
@@ -144,13 +144,17 @@ def test_no_payload_in_names_and_notes_runs_in_disputes_and_statistics(browser: 
         page.evaluate("localStorage.setItem('qcgen-settings', JSON.stringify({minimumMs: 0}))")
         page.goto(f"{desk.address}/disputes")
         notes = set()
-        for _ in texts[::2]:
+        for left in reversed(range((len(texts) + 1) // 2)):
             wait_for_picture(page)
+            before = shown_task(page)
             page.keyboard.press("a")
             until(page, "window.qcgen.outbox.count() === 0")
             notes |= set(page.locator("#last-body li").all_text_contents())
             page.keyboard.press("ArrowRight")
-        assert all(any(bad.strip() in note for note in notes) for bad in texts)
+            if left:
+                # An answer that came before the next picture is up would not count.
+                until(page, f"!document.querySelector('#pane img').src.includes('/{before}/')")
+        assert [bad for bad in texts if not any(bad.strip() in note for note in notes)] == []
         assert hits(page) == 0
         assert inert(page)
         page.click("#log-out")
@@ -195,6 +199,8 @@ def raw(template: pages.Page) -> Response:
         "<!doctype html><title>x</title>{% for one in styles %}<style>{{ one }}</style>{% endfor %}"
         "<body>{% for bad in texts %}<div>{{ bad }}</div>{% endfor %}"
     )
+    # What starts another document would hide the texts after it.
+    shown = [one for one in FIT if "refresh" not in one and "<base" not in one]
     made = Environment(loader=DictLoader({"raw.html.j2": source}), autoescape=False)
-    html = made.get_template("raw.html.j2").render(styles=styles, scripts=scripts, texts=payloads())
+    html = made.get_template("raw.html.j2").render(styles=styles, scripts=scripts, texts=shown)
     return HTMLResponse(html, headers={"content-security-policy": pages.policy(styles, scripts)})

@@ -15,7 +15,7 @@ from qcgen.core.passwords import check_password, hash_password
 from qcgen.core.review import Answer, Choice, Kind, Role, State, User
 from qcgen.pipeline.reviewplan import plan_review
 from qcgen.store.sql import SqlStore, open_store
-from tests.pipeline.toyjob import make_job, run_toy
+from tests.pipeline.toyjob import PROFILE, make_job, run_toy
 
 Say = Callable[..., tuple[int, str, str]]
 
@@ -194,3 +194,11 @@ def test_a_run_is_delivered_or_says_why_not(qcgen: Say, store: SqlStore, tmp_pat
     store.finish_run(run.run_id, status="paused", seconds=1.0, seconds_by_stage={}, gates=(), report=None)
     code, _, err = qcgen("export", "toy-night", "--to", str(tmp_path / "other"))
     assert (code, "is paused" in err) == (1, True)
+
+
+def test_a_misspelt_field_to_learn_by_is_refused_with_the_one_meant(qcgen: Say, tmp_path: Path) -> None:
+    proposal = tmp_path / "proposal.json"
+    words = ("learn", "propose", "toy-night", "--profile", PROFILE, "--by", "colur", "--out", str(proposal))
+    code, _, err = qcgen(*words)
+    assert (code, err.splitlines()[-1]) == (2, "--by: no picture has the field 'colur'. Did you mean 'colour'?")
+    assert not proposal.exists()

@@ -49,3 +49,5 @@ def test_axes_units_and_reasons_are_written_for_people(page: str) -> None:
     assert "not scored" in told["unreadable"]
     assert "rejects" in told["blank"]
     assert "flags" in told["near_duplicate"]
+    # One file of each kind is counted as one.
+    assert "1 file has no picture that can be judged." in page

@@ -45,6 +45,20 @@ def test_rejects_beyond_the_acceptance_number_are_red() -> None:
     assert gate_of(Counts(accepted=229, rejected=11), AQL).severity is Severity.BLOCK
 
 
+@pytest.mark.parametrize(
+    ("counts", "kind", "words"),
+    [
+        (Counts(accepted=9, failed=1), FAILED, "1 item has no picture"),
+        (Counts(accepted=9, failed=2), FAILED, "2 items have no picture"),
+        (Counts(accepted=9, rejected=1), AQL, "1 of 10 items is rejected"),
+        (Counts(accepted=8, rejected=2), AQL, "2 of 10 items are rejected"),
+        (Counts(rejected=1), AQL, "1 of 1 item is rejected"),
+    ],
+)
+def test_a_gate_counts_one_item_as_one(counts: Counts, kind: str, words: str) -> None:
+    assert gate_of(counts, kind).message.startswith(words)
+
+
 def test_flag_rate_without_twenty_runs_learns_and_does_not_stop() -> None:
     found = gate_of(Counts(accepted=5, flagged=5), FLAG_RATE, history=[past_run(0.1)] * 19)
     assert found.severity is Severity.INFO

@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu
 
 from qcgen.core.job import GateSpec, JobSpec, ReviewSpec
 from qcgen.core.review import Answer, Choice, Kind, Role, State, Task, TaskDraft, User
-from qcgen.core.types import Outcome, RunInfo
+from qcgen.core.types import Outcome, RunInfo, Severity
 from qcgen.pipeline.batchgates import Survey
 from qcgen.pipeline.rejudge import rejudge
 from qcgen.pipeline.reviewplan import Candidate, plan_review, plan_tasks
@@ -126,8 +126,7 @@ def test_a_finished_run_has_its_queue_and_planning_again_changes_nothing(store: 
     assert len(audits) >= 3
     assert len(tasks(store, Kind.SEED)) == 1
     before = tasks(store)
-    again = plan_review(the_run(store), store)
-    assert (again.added, again.cancelled) == (0, 0)
+    assert plan_review(the_run(store), store) == ()
     assert tasks(store) == before
 
 
@@ -197,6 +196,8 @@ def test_a_run_whose_pictures_are_gone_is_planned_without_seeds(tmp_path: Path) 
     run = run_toy(none, store)
     assert tasks(store, Kind.SEED) == []
     shutil.rmtree(tmp_path / "out" / "images")
-    again = plan_review(replace(run, spec_json=job.model_dump_json()), store)
-    assert (again.added, again.lost_sources) == (0, 1)
+    (lost,) = plan_review(replace(run, spec_json=job.model_dump_json()), store)
+    assert tasks(store, Kind.SEED) == []
+    assert (lost.severity, lost.value) == (Severity.WARN, 1.0)
+    assert lost.message.startswith("1 known defect could not be planted in the review queue")
     store.close()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def test_a_run_leaves_every_file_whole_and_recorded(store: SqlStore, tmp_path: P
         assert "trainedAlgorithmicMedia" in image.info["XML:com.adobe.xmp"]
         assert row.image_id in image.info["XML:com.adobe.xmp"]
         assert row.thumbnail is not None
+    assert store.card(run.model_digest) == replace(ToyStudent.reference(job.model).card, notes={})
 
 
 def test_files_hold_the_pixels_that_the_student_makes_for_the_seed(store: SqlStore, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from qcgen.qc.calibrate import calibrate, describe
 from qcgen.qc.judge import judge
 from qcgen.qc.policy import load_policy
 from qcgen.qc.profile import (
+    Calibration,
     Kept,
     Profile,
     find_profile,

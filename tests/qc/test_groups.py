@@ -138,7 +138,7 @@ def test_every_group_is_halved_and_no_picture_is_in_both_halves() -> None:
 
 
 def test_a_field_that_no_picture_has_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SpecError, match=r"field colour \(got colour\). Cure: one of product, size_px"):
+    with pytest.raises(SpecError, match=r"the field 'colour'. Cure: one of product, size_px"):
         calibrate(
             draw(PRODUCTS * 50, np.random.default_rng(0)),
             PROFILE,

@@ -60,6 +60,19 @@ def test_all_mistakes_of_a_profile_are_listed_once_as_those_of_a_job_are(told: T
     assert unknown.startswith("mine.json:7 detectors.qqq: no such detector. Cure: one of anomaly, ")
 
 
+def test_of_very_many_mistakes_the_first_twenty_of_a_kind_are_worded(told: Told) -> None:
+    # Each has a suggestion to look for, which would take long for all of them.
+    unknown = ", ".join(f'"blurr{number}": {{}}' for number in range(10_000))
+    lines = told(TWICE.replace('"blank": {"importance": 0}', unknown).replace("{", "{" + '"name": "mine", ' * 70, 1))
+    assert len(lines) == 42
+    assert lines[19:21] == [
+        "mine.json:1 name: is given twice (first on line 1). Keep one of them.",
+        "... and 50 more: keys given twice.",
+    ]
+    assert lines[40].endswith("detectors.blurr19: no such detector. Did you mean 'blur'?")
+    assert lines[41] == "... and 9,980 more: unknown detectors."
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -366,4 +366,4 @@ def test_wrong_counts_are_found_by_the_check_of_the_database(sqlite_url: str) ->
     store.close()
     told = " ".join(one.message for one in admin.check(sqlite_url))
     assert "review counts differ" in told
-    assert "1 review tasks are done without a standing answer" in told
+    assert "1 review task is done without a standing answer" in told

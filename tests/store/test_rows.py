@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event, select
 
 from qcgen.core.errors import IntegrityError
-from qcgen.core.types import Outcome, Produced, Score, Severity, Shard, Verdict
+from qcgen.core.types import Lineage, Outcome, Produced, Score, Severity, Shard, Verdict
 from qcgen.store import read, schema
 from qcgen.store.sql import SqlStore
 from tests.store.build import CARD, NEW_POLICY, POLICY, blur, produced, run_info, shards, whole_shard
@@ -178,6 +178,20 @@ def test_a_models_card_is_kept_with_its_lineage(store: SqlStore) -> None:
         assert [tuple(edge) for edge in edges] == [("distilled_from", "apparel-teacher"), ("trained_on", "clothing128")]
         licences = connection.execute(select(schema.licence.c.name).order_by(schema.licence.c.name)).scalars()
         assert list(licences) == ["Apache-2.0", "CC0-1.0"]
+    assert store.card("d" * 64) == CARD
+    assert store.card("e" * 64) is None
+
+
+def test_a_card_that_changed_replaces_the_one_before_and_the_same_one_is_no_event(store: SqlStore) -> None:
+    store.start_run(run_info(), shards(1, 1))
+    assert store.card("d" * 64) is None
+    closed = replace(CARD, licence=None, lineage=(Lineage("trained_on", "own photos", "proprietary", "f" * 64),))
+    for card in (CARD, CARD, closed, replace(closed, measures={"fid": 1.0})):
+        store.register_model("d" * 64, card)
+    assert store.card("d" * 64) == replace(closed, lineage=(replace(closed.lineage[0], digest=None),))
+    with store.database.read() as connection:
+        told = select(schema.audit_event.c.body).where(schema.audit_event.c.action == "model.register")
+        assert len(connection.execute(told).all()) == 2
 
 
 def _record(store: SqlStore, given: list[Produced], shard: Shard | None = None) -> None:

@@ -316,7 +316,7 @@ def test_pictures_of_another_size_and_captions_that_are_no_class_are_refused(
         with pytest.raises(SpecError, match=told):
             distil(make_spec(changed, tiny_set, tmp_path / "out"))
     embed = find_parts(folders["edm"]).load_embedder("cpu")
-    with pytest.raises(SpecError, match=r"captions: must be classes of .* \(got 1 others, such as 'a photo of a boat'"):
+    with pytest.raises(SpecError, match=r"captions: must be classes of .* \(got 1 other, such as 'a photo of a boat'"):
         embed(["a photo of a boat"])
 
 

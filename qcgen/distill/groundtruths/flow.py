@@ -19,6 +19,7 @@ from qcgen.distill.selfcheck import Check
 
 CENTRE, DEVIATION, START_SHARE = 4.0, 0.7, 0.05
 STEPS, STEP = 400, 0.05
+PARTICLES = 400
 SIGMAS = (0.3, 10.0)
 CLIP = (0.1, 20.0)
 CHAIN = ("neyman", "softened_reverse_kl", "reverse_kl", "jeffreys")
@@ -44,9 +45,7 @@ class FlowReport:
     junk: float
 
 
-def flow(
-    divergence: Divergence, *, seed: int, particles: int = 400, normaliser: Literal["batch", "sample"] = "batch"
-) -> FlowReport:
+def flow(divergence: Divergence, *, seed: int, normaliser: Literal["batch", "sample"] = "batch") -> FlowReport:
     """Move the particles of a student for `STEPS` steps; 5 % of them begin in the right one of two equal modes.
 
     The student is the particles themselves, so that at every noise level its density is a known mixture.
@@ -54,13 +53,13 @@ def flow(
     generator = torch.Generator().manual_seed(seed)
     deviations = torch.full((2,), DEVIATION)
     teacher = GaussianMixture(torch.full((2,), 0.5), torch.tensor([[-CENTRE], [CENTRE]]), deviations)
-    right = torch.arange(particles) < START_SHARE * particles
-    x = torch.where(right, CENTRE, -CENTRE) + DEVIATION * torch.randn(particles, generator=generator)
+    right = torch.arange(PARTICLES) < START_SHARE * PARTICLES
+    x = torch.where(right, CENTRE, -CENTRE) + DEVIATION * torch.randn(PARTICLES, generator=generator)
     low, high = (math.log(sigma) for sigma in SIGMAS)
     for _ in range(STEPS):
-        level = torch.rand(particles, generator=generator)
+        level = torch.rand(PARTICLES, generator=generator)
         sigma = (low + (high - low) * level).exp()
-        x_t = x + sigma * torch.randn(particles, generator=generator)
+        x_t = x + sigma * torch.randn(PARTICLES, generator=generator)
         one = torch.ones_like(sigma)
         mean_p = teacher.posterior_mean(x_t[:, None], one, sigma)[:, 0]
         mean_q, log_q = _student(x_t, x, sigma)

@@ -16,6 +16,7 @@ from diffusers import UNet2DModel
 from torch import Tensor, nn
 
 from qcgen.core.errors import SpecError
+from qcgen.core.wording import several
 from qcgen.models.codec import PixelCodec
 from qcgen.models.commonparts import CommonParts
 from qcgen.models.layout import LOCAL, config_of, locate
@@ -108,7 +109,8 @@ class PixelParts(CommonParts):
             unknown = sorted({caption for caption in captions if caption and caption not in classes})
             if unknown:
                 raise SpecError(
-                    f"captions: must be classes of {where} (got {len(unknown)} others, such as {unknown[0]!r}). "
+                    f"captions: must be classes of {where} (got {several(len(unknown), 'other')}, such as "
+                    f"{unknown[0]!r}). "
                     "Cure: name them in id2label, or leave these pictures out."
                 )
             hot = torch.zeros(len(captions), 1, len(classes), device=device)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from qcgen.core.types import Finding, Severity
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.protocol import Block, Cell, Column, Mark, Number, Section, Table, Text
 from qcgen.report.runview import RunView
@@ -48,8 +49,8 @@ def _lead(told: tuple[Finding, ...]) -> str:
     yellow = sum(gate.severity is Severity.WARN for gate in told)
     if not red + yellow:
         return "No gate objects." if told else ""
-    found = [f"{words.several(red, 'gate blocks', 'gates block')}"] * bool(red)
-    found += [f"{words.several(yellow, 'gate asks', 'gates ask')} for a look"] * bool(yellow)
+    found = [f"{several(red, 'gate blocks', 'gates block')}"] * bool(red)
+    found += [f"{several(yellow, 'gate asks', 'gates ask')} for a look"] * bool(yellow)
     return f"{' and '.join(found)}."
 
 
@@ -74,7 +75,7 @@ def _marking(view: RunView) -> list[tuple[Cell, ...]]:
     if not isinstance(govern, Mapping):
         return []
     layers = (("XMP note", "xmp"), ("watermark", "watermark"))
-    files = words.several(view.counts.generated, "file")
+    files = several(view.counts.generated, "file")
     rows: list[tuple[Cell, ...]] = []
     for layer, key in layers:
         on = govern.get(key, "none") not in ("none", False)

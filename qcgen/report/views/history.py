@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from qcgen.core.wording import several
 from qcgen.report import svg, words
 from qcgen.report.protocol import Column, Figure, Mark, Number, Section, Table, Text
 from qcgen.report.runview import Night, RunView
@@ -51,8 +52,8 @@ class History:
         if len(rates) < _ENOUGH:
             note += f" No control limits: they need {_ENOUGH} earlier runs."
         if gone:
-            note += f" {words.several(gone, 'run has', 'runs have')} no report any more: shown as “?”."
-        lead = f"{words.several(len(view.nights), 'run')} of {view.run.name}, newest at the right."
+            note += f" {several(gone, 'run has', 'runs have')} no report any more: shown as “?”."
+        lead = f"{several(len(view.nights), 'run')} of {view.run.name}, newest at the right."
         return Section(
             "history",
             title,

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from qcgen.core.wording import several
 from qcgen.report import svg, words
 from qcgen.report.protocol import Cell, Column, Number, Panel, Panels, Section, Table, Text
 from qcgen.report.runview import Histogram, RunView
@@ -94,7 +95,7 @@ def _note(shape: Histogram) -> str:
         values = [limit.value for limit in shape.limits]
         text += f"; {len(values)} limits from {words.number(min(values))} to {words.number(max(values))}"
     if beyond:
-        text += f"; {words.several(beyond, 'image')} beyond the limit"
+        text += f"; {several(beyond, 'image')} beyond the limit"
     if shape.unscored:
         text += f"; {words.count(shape.unscored)} not scored"
     return text

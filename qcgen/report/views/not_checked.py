@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.protocol import Block, Bullets, Column, Number, Section, Table
 from qcgen.report.runview import RunView
@@ -30,12 +31,10 @@ def _items(view: RunView) -> tuple[_Gap, ...]:
     missing, failed = view.counts.missing, view.counts.failed
     found: list[_Gap] = []
     if missing:
-        text = (
-            f"{words.several(missing, 'planned item has', 'planned items have')} no result and count only as planned."
-        )
+        text = f"{several(missing, 'planned item has', 'planned items have')} no result and count only as planned."
         found.append(("Missing items", text))
     if failed:
-        text = f"{words.several(failed, 'item has', 'items have')} no picture, so nothing could be measured on it."
+        text = f"{several(failed, 'item has', 'items have')} no picture, so nothing could be measured on it."
         found.append(("Failed items", text))
     return tuple(found)
 
@@ -56,12 +55,12 @@ def _missed(view: RunView) -> tuple[_Gap, ...]:
 def _files(view: RunView) -> tuple[_Gap, ...]:
     if not view.lost_pictures:
         return ()
-    lost = words.several(view.lost_pictures, "image")
+    lost = several(view.lost_pictures, "image")
     return (("Files", f"{lost} could not be read for a thumbnail: moved, deleted or damaged after the run."),)
 
 
 def _always(view: RunView) -> tuple[_Gap, ...]:
-    measured = words.several(len(view.histograms), "detector")
+    measured = several(len(view.histograms), "detector")
     return (
         ("Detectors", f"{measured} measured this run. A defect that none of them looks for passes unseen."),
         (

@@ -3,6 +3,7 @@
 from typing import ClassVar
 from urllib.parse import quote
 
+from qcgen.core.wording import several
 from qcgen.report import svg, words
 from qcgen.report.protocol import Block, Column, Figure, Link, Number, Section, Table, Text
 from qcgen.report.runview import Reason, RunView
@@ -23,8 +24,8 @@ class Pareto:
             return Section("reasons", title, "", (Text(text),))
         top = named[0]
         lead = (
-            f"{words.several(stopped, 'item was', 'items were')} not accepted; the most frequent reason is "
-            f"{words.plain(top.kind)} ({words.several(_stopped(top), 'item')}). An image can have several reasons."
+            f"{several(stopped, 'item was', 'items were')} not accepted; the most frequent reason is "
+            f"{words.plain(top.kind)} ({several(_stopped(top), 'item')}). An image can have several reasons."
         )
         chart = svg.bars("pareto", title, [(words.plain(reason.kind), _parts(reason)) for reason in named[:_DRAWN]])
         columns = (

@@ -4,6 +4,7 @@ from statistics import median
 from typing import ClassVar
 
 from qcgen.core.reviewstats import Agreement, ReviewStats, Share
+from qcgen.core.wording import several
 from qcgen.report import words
 from qcgen.report.protocol import Block, Cell, Column, Number, Section, Table, Text
 from qcgen.report.runview import RunView
@@ -28,9 +29,9 @@ class Reviewers:
 
 def _lead(told: ReviewStats) -> str:
     answers = sum(one.answers for one in told.people)
-    who = words.several(len(told.people), "person", "people")
-    disputes = f" {words.several(told.open_disputes, 'dispute is', 'disputes are')} open." if told.open_disputes else ""
-    return f"{words.several(answers, 'answer')} by {who}.{disputes}" if answers else f"No answer yet.{disputes}"
+    who = several(len(told.people), "person", "people")
+    disputes = f" {several(told.open_disputes, 'dispute is', 'disputes are')} open." if told.open_disputes else ""
+    return f"{several(answers, 'answer')} by {who}.{disputes}" if answers else f"No answer yet.{disputes}"
 
 
 def _measures(told: ReviewStats) -> Table:

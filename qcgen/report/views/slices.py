@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from qcgen.core.wording import several
 from qcgen.report import svg, words
 from qcgen.report.protocol import Column, Figure, Mark, Number, Section, Table, Text
 from qcgen.report.runview import RunView, SliceSet
@@ -64,7 +65,7 @@ def _figure(place: int, cut: SliceSet, overall: float) -> Figure:
     )
     note = (
         f"Lowest first. Dashed: the run, {words.percent(overall)}. “Below” holds after correcting for "
-        f"{words.several(len(cut.slices), 'slice')} (Bonferroni); intervals are Wilson's."
+        f"{several(len(cut.slices), 'slice')} (Bonferroni); intervals are Wilson's."
     )
     if len(cut.slices) > _DRAWN:
         note += f" The {_DRAWN} lowest are drawn."

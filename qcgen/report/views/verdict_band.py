@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from qcgen.core.control import typical
+from qcgen.core.wording import several
 from qcgen.report import svg, words
 from qcgen.report.answer import answer
 from qcgen.report.protocol import Band, Section, Tile
@@ -36,9 +37,9 @@ class VerdictBand:
 def _sentence(view: RunView) -> str:
     counts = view.counts
     if not counts.finished:
-        return f"None of {words.several(counts.planned, 'planned item')} has an image."
+        return f"None of {several(counts.planned, 'planned item')} has an image."
     return (
-        f"{words.count(counts.accepted)} of {words.several(counts.finished, 'finished item')} accepted: "
+        f"{words.count(counts.accepted)} of {several(counts.finished, 'finished item')} accepted: "
         f"{words.percent(view.passed.rate)}, 95 % interval {words.interval(view.passed)}."
     )
 
@@ -50,7 +51,7 @@ def _change(view: RunView) -> str:
     if middle is None or view.passed.rate is None:
         return "no earlier run to compare with"
     change = 100 * (view.passed.rate - middle)
-    return f"{change:+.1f} points against the median of {words.several(len(past), 'earlier run')}"
+    return f"{change:+.1f} points against the median of {several(len(past), 'earlier run')}"
 
 
 def _tiles(view: RunView) -> tuple[Tile, ...]:
@@ -68,7 +69,7 @@ def _tiles(view: RunView) -> tuple[Tile, ...]:
     if counts.missing:
         tiles.append(Tile("Not made", words.count(counts.missing), share(counts.missing), "open"))
     made = f"{words.count(counts.generated)} generated, {words.count(counts.retried)} retried"
-    tiles.append(Tile("Planned", words.count(counts.planned), f"{made}, {words.several(view.attempts, 'attempt')}"))
+    tiles.append(Tile("Planned", words.count(counts.planned), f"{made}, {several(view.attempts, 'attempt')}"))
     tiles.append(Tile("Pass rate", words.percent(view.passed.rate), _change(view)))
     tiles.append(_missed(view))
     tiles.append(_cost(view))
@@ -79,7 +80,7 @@ def _missed(view: RunView) -> Tile:
     seen = view.missed
     if not seen.of:
         return Tile("Missed defects", "not audited", "nobody looked at an accepted image")
-    text = f"{seen.count} of {words.several(seen.of, 'audited image')} refused"
+    text = f"{seen.count} of {several(seen.of, 'audited image')} refused"
     return Tile("Missed defects", f"≤ {words.percent(view.missed_upper)}", f"{text}; 95 % upper bound")
 
 

@@ -129,7 +129,8 @@ const drawEmpty = () => {
   const nothing = total === 0;
   byId("empty-title").textContent = nothing ? "Nothing to review" : done >= total ? "All done" : disputes ? "No dispute waits" : "Nothing is left for you";
   byId("empty-text").textContent = nothing ? "No picture waits for a person." : done >= total
-    ? `All ${total.toLocaleString("en")} pictures have an answer. Thank you.`
+    ? `${total === 1 ? "The one picture has" : `All ${total.toLocaleString("en")} pictures have`} an answer. Thank you.`
+    : total - done === 1 ? "One picture waits, but somebody else has it on the screen, or it needs another pair of eyes."
     : `${(total - done).toLocaleString("en")} pictures wait, but others have them on their screens, or they need another pair of eyes.`;
   for (const name of ["accept", "reject", "regenerate", "skip"]) button(name).disabled = true;
   byId("sku").textContent = byId("prompt").textContent = byId("fields").textContent = "";

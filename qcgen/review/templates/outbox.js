@@ -26,7 +26,7 @@ const deliver = async (answer) => {
       return { said };
     } catch (error) {
       if (error.status === 401) tell("You are logged out. Open the login page in another tab, log in, and this page goes on.");
-      else if (!error.status || error.status === 503) tell(`Not stored yet: ${waiting.length} of your answers wait in this tab. Trying again.`);
+      else if (!error.status || error.status === 503) tell(`Not stored yet: ${waiting.length === 1 ? "an answer of yours waits" : `${waiting.length} of your answers wait`} in this tab. Trying again.`);
       else return { error };
       pause = Math.min(10_000, Math.max(1000, pause * 2));
       await sleep(pause);
