@@ -111,7 +111,7 @@ def test_weights_that_were_cut_off_are_told_with_their_cure(tmp_path: Path) -> N
         ({"seen": ("gaussian_blur",)}, "gaussian_blur is no local corruption"),
         ({"unseen": ("cut_paste",)}, "cut_paste is trained on"),
         ({"seen": ()}, "must name at least one"),
-        ({"seen": ("imprints",)}, r"imprints is no local corruption. Cure: of cut_paste, .*watermark, imprint\."),
+        ({"seen": ("imprints",)}, "imprints is no local corruption. Did you mean 'imprint'"),
     ],
 )
 def test_what_cannot_be_planted_is_told(
