@@ -106,7 +106,7 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
     problems = []
     for place, (before, one) in enumerate(pairwise(("", *arguments)), 1):
         option, equals, value = one.partition("=") if one[:2] == "--" else (before, "", one)
-        if not value.strip() and (equals or option is before):
+        if not value.strip() and (equals or one[:2] != "--"):
             at = f", at {plain(option)}" if option[:2] == "--" and option != "--" and "=" not in option else ""
             problems.append(f"argument {place}{at}: empty. Cure: give a value ({_HERE}), or leave it out.")
     if problems:

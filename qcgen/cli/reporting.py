@@ -23,7 +23,7 @@ def report_writer(store: Store, formats: Sequence[str], *, single: bool = False)
     """What writes a run's report from its stored rows.
 
     Raises:
-        PrerequisiteError: Parquet without pyarrow; said before a run begins, not after it.
+        PrerequisiteError: Parquet without pyarrow.
     """
     from qcgen.report.evidence import find_overlays
     from qcgen.report.parquet import require_parquet

@@ -74,8 +74,11 @@ def work(
     from qcgen.models.embedded import load_student
     from qcgen.pipeline.run import run_job
     from qcgen.qc.inspect import Inspector
+    from qcgen.report.parquet import require_parquet
 
     job, ref = prepared.job, prepared.ref
+    if with_report and "parquet" in job.report.formats:
+        require_parquet()
     prepare_torch()
     policy = open_policy(job.qc.profile, allow_stale=allow_stale)
     where = pick_device(device)

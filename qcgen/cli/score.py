@@ -11,7 +11,7 @@ import typer
 from qcgen.cli.console import plain, print_result, progress_shown, say, table, warn
 from qcgen.cli.options import AllowStale, Clip, Device, DeviceOption, Json, Profile
 from qcgen.core.errors import PausedError, PrerequisiteError, QcgenError, SpecError
-from qcgen.core.wording import file_name, several
+from qcgen.core.wording import file_name, part_of, several
 
 if TYPE_CHECKING:
     from qcgen.core.evidence import Record
@@ -119,11 +119,11 @@ def _tell_unasked(scored: list["Scored"], policy: "Policy") -> None:
     ]
     names = sorted(set().union(*lacking))
     if names:
+        which = part_of(sum(map(bool, lacking)), len(scored), "file", "cannot", "cannot")
         say(
-            f"profile {policy.name} requires {', '.join(names)}, which needs to know what was asked for: "
-            f"{sum(map(bool, lacking))} of {len(scored)} files cannot be accepted. Cure: --prompts CSV with the "
-            "columns file (the end of a picture's path), prompt and the items' fields; or a profile that requires "
-            "none, such as photos."
+            f"profile {policy.name} requires {', '.join(names)}, of which nothing can be said without what was asked "
+            f"for: {which} be accepted. Cure: --prompts CSV with the columns file (the end of a picture's path), "
+            "prompt and the items' fields; or a profile that requires none, such as photos."
         )
 
 

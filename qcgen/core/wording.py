@@ -48,7 +48,9 @@ def cure_of(word: str, known: Collection[str], *, limit: int = 20, beside: str =
         beside: what else would do, as `, or a folder`.
     """
     meant = suggest(word, known)
-    return f"Did you mean {meant!r}?" if meant else f"Cure: one of {names(known or ('none yet',), limit)}{beside}."
+    if not meant and not known:
+        return f"Cure: there is none yet{beside}."
+    return f"Did you mean {meant!r}?" if meant else f"Cure: one of {names(known, limit)}{beside}."
 
 
 def names(known: Iterable[str], limit: int = 20) -> str:

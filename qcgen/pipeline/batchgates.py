@@ -134,17 +134,20 @@ def judge_batch(
 
 def _unscored(seen: Survey, policy: Policy) -> list[Finding]:
     """Which of the policy's detectors said nothing, of how many pictures and why; nothing where all spoke."""
-    told = []
+    told, unseen = [], False
     for rule in policy.rules:
         silent = len(seen.shown) - len(seen.values.get(rule.detector, ()))
         if rule.importance > 0 and silent:
             known = seen.unscored.get(rule.detector, Counter())
             reasons = [why.replace("_", " ") for why in sorted(known)]
             reasons += ["not measured by this run"] * (silent > known.total())
+            reasons += ["required: a person looks"] * rule.required
             told.append(f"{rule.detector} has no value for {silent} ({', '.join(reasons)})")
+            unseen = unseen or not rule.required
     if not told:
         return []
-    what = f"of {len(seen.shown)} pictures, {'; '.join(told)}. What only these find passes unseen there"
+    passes = ". What only these find passes unseen where nobody looks" * unseen
+    what = f"of {several(len(seen.shown), 'picture')}, {'; '.join(told)}{passes}"
     return [_unknown(UNSCORED, what)]
 
 

@@ -91,7 +91,10 @@ def deliver(
         SpecError: the target exists, or there is nothing to deliver.
     """
     if to.suffix != ".zip" and to.suffix.lower() in _ARCHIVES:
-        raise SpecError(f"--to: must be a folder, or end in .zip (got {to.name}). Cure: {to.stem}.zip.")
+        bare = to
+        while bare.suffix.lower() in _ARCHIVES:
+            bare = bare.with_suffix("")
+        raise SpecError(f"--to: must be a folder, or end in .zip (got {to.name}). Cure: {bare.name}.zip.")
     refuse_unfit(run, store)
     to = to.absolute()
     if to.exists() and not (to.is_dir() and to.suffix != ".zip" and not any(to.iterdir())):

@@ -99,19 +99,13 @@ def queue_policy(run_id: str, store: Store, policy: Policy, fdr: float | None) -
     return policy.at(limit, fdr=fdr), (Finding(QUEUE, Severity.INFO, message, float(flagged), limit),)
 
 
-def rejudge_by_job(run: RunInfo, store: Store, policy: Policy) -> bool:
-    """Judge what stands by the job's policy again where another one has judged it since (`qcgen judge`).
+def rejudge_by_job(run: RunInfo, store: Store, policy: Policy) -> None:
+    """Judge what stands by the job's policy again, after another one has judged it (`qcgen judge`).
 
     Otherwise the pictures that this start makes would be judged by one policy and all others by another.
-
-    Returns:
-        Whether there was another one.
     """
-    if run.policy_sha256 == policy.sha256:
-        return False
     verdicts = [(row.image_id, _judge(row, policy)) for row in store.rows(run.run_id) if row.relpath is not None]
     store.rejudge(run.run_id, verdicts, policy.sha256)
-    return True
 
 
 def rejudge_queue(run_id: str, store: Store, policy: Policy, fdr: float | None) -> tuple[Policy, tuple[Finding, ...]]:

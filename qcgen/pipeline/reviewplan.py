@@ -187,7 +187,8 @@ def _tell_lost(lost: int, folder: Path) -> tuple[Finding, ...]:
         return ()
     message = (
         f"{several(lost, 'known defect')} could not be planted in the review queue: the accepted pictures are not in "
-        f"{file_name(folder)} as they were recorded. Cure: start the run again, it makes lost files anew."
+        f"{file_name(folder)} as they were recorded. Cure: delete those that were changed and start the run again, "
+        "it makes lost files anew."
     )
     return (Finding(SEEDS, Severity.WARN, message, float(lost), None),)
 

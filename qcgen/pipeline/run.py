@@ -164,10 +164,10 @@ class _Runner:
             if stored.status == "complete" and self.account.all_done() and not self._asked_for():
                 return self.account.report(stored, report)
         base = self.store.start_run(self.run_info, self.account.shards)
-        self.store.register_model(self.student.ref.digest, self.student.ref.card)
         self.caps = {key: int(value) for key, value in base.environment.items() if key.startswith(cap_key(""))}
         self.account.begin()
         try:
+            self.store.register_model(self.student.ref.digest, self.student.ref.card)
             if not self.account.all_done() or self._asked_for():
                 self._work(policy, encoder)
             with self.clock.stage("duplicates"):
@@ -190,8 +190,12 @@ class _Runner:
         return self.account.report(finished, report)
 
     def _judge_alike(self, base: RunInfo, policy: Policy) -> None:
-        """A queue's false share judges all anew by itself."""
-        if self.job.qc.queue.fdr is None and rejudge_by_job(base, self.store, policy):
+        """By the job's policy, telling where another had judged since; a queue's false share judges all anew itself."""
+        fdr = self.job.qc.queue.fdr
+        own = {policy.sha256} if fdr is None else {policy.sha256, policy.at(policy.alpha, fdr=fdr).sha256}
+        if base.policy_sha256 not in own:
+            if fdr is None:
+                rejudge_by_job(base, self.store, policy)
             self.say(
                 f"run {base.run_id[:12]}: policy {base.policy_sha256[:12]} had judged it since (qcgen judge); this "
                 f"start judged all by the job's own, {policy.sha256[:12]}. Cure: qcgen judge again, if the other is to "

@@ -264,7 +264,7 @@ def naming(embeddings: Path) -> list[Path]:
     for path in sorted(embeddings.parent.glob("*.json")):
         try:
             calibration = read_calibration(path)
-        except SpecError:
+        except (SpecError, IntegrityError):
             continue
         if calibration.embeddings is not None and calibration.embeddings.file == embeddings.name:
             found.append(path)
@@ -277,7 +277,8 @@ def _sha256(path: Path) -> str:
 
 
 def _content_sha256(calibration: Calibration) -> str:
-    content = calibration.model_dump(mode="json", exclude={"content_sha256"})
+    # Without defaults, so that a later version, with more fields, finds the same.
+    content = calibration.model_dump(mode="json", exclude={"content_sha256"}, exclude_defaults=True)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -199,3 +200,14 @@ def test_a_pickle_is_refused_before_anything_is_written(
     assert main(["run", write(model="model")]) == 2
     assert "is a pickle and is never loaded" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job.yaml", "model"]
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_first_picture(
+    write: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Python's own way to say that a package cannot be imported.
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    job = write(more="report: {formats: [html, parquet]}")
+    assert main(["run", job]) == 3
+    assert "report.formats parquet: needs the package pyarrow" in capsys.readouterr().err
+    assert not list((tmp_path / "out").rglob("*.png"))

@@ -212,7 +212,7 @@ def test_a_profile_that_requires_a_prompt_says_so_where_none_is_given(
     main(["score", str(folder), "--profile", "apparel"])
     told = capsys.readouterr()
     assert "0 accept" in told.out
-    for words in ("requires clip_similarity", "1 of 1 files cannot be accepted", "--prompts CSV"):
+    for words in ("requires clip_similarity", "1 of 1 file cannot be accepted", "--prompts CSV"):
         assert words in told.err
     table = tmp_path / "asked.csv"
     table.write_text("file,prompt,product,colour\na.png,a photo of a red coat,coat,red\n")

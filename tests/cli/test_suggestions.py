@@ -110,3 +110,4 @@ def test_an_empty_or_blank_value_is_refused_alike_however_it_is_written(
     ]
     assert _told(["score", "--out=.", empty], capsys) == [f"argument 3: {cure}"]
     assert _told(["users", "add", "--", empty], capsys) == [f"argument 4: {cure}"]
+    assert ": empty." not in " ".join(_told(["runs", "show", "--json", "--json", "none"], capsys))

@@ -25,7 +25,7 @@ def test_an_unknown_name_is_cured_by_the_near_one_or_by_all_there_are() -> None:
     assert cure_of("BLURR", known, beside=", or a file") == "Did you mean 'blur'?"
     assert cure_of("qqq", known, beside=", or a file") == "Cure: one of blur, noise, or a file."
     assert cure_of("qqq", known, limit=1) == "Cure: one of blur and 1 more."
-    assert cure_of("qqq", ()) == "Cure: one of none yet."
+    assert cure_of("qqq", ()) == "Cure: there is none yet."
 
 
 def test_of_one_kind_of_mistake_twenty_are_worded_and_no_more_are_asked_for_their_words() -> None:

@@ -39,6 +39,7 @@ def judge_all(
     passed: int = 200,
     decisions: dict[str, str] | None = None,
     unscored: dict[str, Counter[str]] | None = None,
+    policy: Policy = POLICY,
 ) -> dict[str, Finding]:
     ids = [f"b{i}" for i in range(200)]
     lot = dict.fromkeys(ids[:passed], "dress")
@@ -46,7 +47,7 @@ def judge_all(
     found = judge_batch(
         RUN,
         seen,
-        POLICY,
+        policy,
         gate or GateSpec(),
         history or [],
         review=ReviewSpec(),
@@ -96,7 +97,11 @@ def test_a_check_that_had_no_value_is_named_with_the_reason() -> None:
     why = {"blur": Counter(too_small=4)}
     told = judge_all(values=[0.5] * 196, unscored=why)[UNSCORED]
     assert (told.severity, told.threshold) == (Severity.INFO, None)
-    assert "of 200 pictures, blur has no value for 4 (too small)." in told.message
+    passes = "What only these find passes unseen where nobody looks."
+    assert told.message == f"Not checked: of 200 pictures, blur has no value for 4 (too small). {passes}"
+    rules = tuple(replace(rule, required=True) for rule in POLICY.rules)
+    strict = judge_all(values=[0.5] * 196, unscored=why, policy=replace(POLICY, rules=rules))[UNSCORED]
+    assert strict.message.endswith("blur has no value for 4 (too small, required: a person looks).")
     other = judge_all(values=[0.5] * 150, unscored=why)[UNSCORED].message
     assert "no value for 50 (too small, not measured by this run)" in other
     assert UNSCORED not in judge_all(unscored={"noise": Counter(too_small=4)})

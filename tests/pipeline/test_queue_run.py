@@ -61,7 +61,15 @@ def test_a_jobs_own_rate_is_used_at_the_end_of_its_run(tmp_path: Path) -> None:
     job = job.model_copy(
         update={"qc": job.qc.model_copy(update={"queue": job.qc.queue.model_copy(update={"fdr": 0.2})})}
     )
-    run = run_toy(job, store, limit=6)
+    said: list[str] = []
+    run = run_toy(job, store, limit=6, say=said.append)
     assert gate(run).startswith("0 of ")
-    assert run_toy(job, store, limit=6).gates == run.gates
+    assert run_toy(job, store, limit=6, say=said.append).gates == run.gates
+    assert not any("had judged it since" in line for line in said)
+    judged = rejudge(run, store, policy_where_most_are_bad(), fdr=0.1)
+    lost = next(row for row in store.rows(run.run_id) if row.relpath is not None)
+    (tmp_path / "out" / str(lost.relpath)).unlink()
+    again = run_toy(job, store, limit=6, say=said.append)
+    assert again.policy_sha256 == run.policy_sha256
+    assert any(f"policy {judged.policy_sha256[:12]} had judged it since" in line for line in said)
     store.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from qcgen.core.errors import IntegrityError, PrerequisiteError, SpecError
 from qcgen.core.types import Measure, Outcome, Score, Unscored
@@ -17,8 +17,10 @@ from qcgen.qc.profile import (
     Calibration,
     Kept,
     Profile,
+    _content_sha256,
     find_profile,
     keep_embeddings,
+    naming,
     read_calibration,
     read_profile,
     write_calibration,
@@ -130,6 +132,9 @@ def test_a_calibration_of_which_a_digit_changed_is_refused_and_one_of_before_is_
     # Another layout of the same content is the same calibration; what carries no digest is of before there was one.
     calibration.write_text(json.dumps(file, sort_keys=True), encoding="utf-8")
     assert load_policy(str(path)).stale == ()
+    # A field that a later version adds is not in the file, so the digest is of what is not default.
+    later = create_model("Later", __base__=Calibration, added=(str | None, None))
+    assert read_calibration(calibration).content_sha256 == _content_sha256(later.model_validate(file))
     del file["content_sha256"]
     calibration.write_text(json.dumps(file), encoding="utf-8")
     assert load_policy(str(path)).stale == ()
@@ -184,6 +189,12 @@ def test_two_calibrations_of_the_same_pictures_keep_their_embeddings_once(tmp_pa
     other.write_bytes(b"of other pictures")
     mine.write_bytes(b"of these pictures")
     assert keep_embeddings(mine).file == mine.name
+    # A calibration beside it that was changed is nobody's: it is calibrated anew over it.
+    broken = tmp_path / "broken.json"
+    write_calibration(calibrate(_measures(600), _PROFILE, source="test"), broken)
+    broken.write_text(broken.read_text().replace('"n": 600', '"n": 601'))
+    assert naming(mine) == []
+    broken.unlink()
     same.write_bytes(mine.read_bytes())
     assert keep_embeddings(same) == keep_embeddings(mine)
     assert sorted(tmp_path.iterdir()) == [mine, other]
