@@ -22,7 +22,7 @@ from typing import cast
 import PIL.Image
 import PIL.ImageFilter
 
-from qcgen.cli.wiring import let_threads_sleep
+from qcgen.cli.threads import let_threads_sleep
 
 PHOTOS = Path("../shared/data/qc-photos/images")
 RESULT = Path(__file__).parent / "results" / "cleanvision.json"

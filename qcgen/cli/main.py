@@ -31,7 +31,7 @@ from qcgen.cli import (
     users,
 )
 from qcgen.cli.errors import report_error
-from qcgen.cli.wiring import let_threads_sleep
+from qcgen.cli.threads import let_threads_sleep
 from qcgen.core.errors import SpecError
 from qcgen.core.wording import plain
 

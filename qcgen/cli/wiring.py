@@ -168,16 +168,6 @@ def prepare_torch() -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
-def let_threads_sleep() -> None:
-    """Before torch is imported: its threads soon sleep between two operators, instead of spinning on a core that the
-    decoder, the database or another program needs.
-
-    The count is libgomp's own where it knows that others wait. An OMP_WAIT_POLICY or GOMP_SPINCOUNT that is set wins.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-
 def refuse_several(command: str) -> None:
     """Raises SpecError where torchrun started this command several times: each would write over the others' files."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
