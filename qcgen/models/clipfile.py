@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from qcgen.core.errors import PrerequisiteError, SpecError
-from qcgen.core.wording import cure_of, show
+from qcgen.core.wording import names, show, suggest
 
 SCHEME = "open_clip:"
 _FORM = f"{SCHEME}ARCHITECTURE[/TAG]:FILE.safetensors"
@@ -44,10 +44,11 @@ def parse_clip_file(name: str, *, key: str = "model") -> ClipFile:
     if not colon or not architecture or not place:
         raise SpecError(f"{key}: must be {_FORM} (got {name!r}). Cure: {SCHEME}ViT-B-32/openai:weights.safetensors")
     if architecture not in (known := architectures()):
-        beside = ", or a folder with the model's own open_clip_config.json"
+        meant = suggest(architecture, known)
+        hint = f"Did you mean {meant!r}? " if meant else ""
         raise SpecError(
-            f"{key}: open_clip has no architecture {show(architecture)}. "
-            f"{cure_of(architecture, known, limit=12, beside=beside)}"
+            f"{key}: open_clip has no architecture {show(architecture)}. {hint}Cure: one of {names(known, 12)}, "
+            "or a folder with the model's own open_clip_config.json."
         )
     path = Path(place)
     if not path.is_file():
