@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_work_is_refused_in_one_message(folder: Path, spoil
     with pytest.raises(QcgenError, match=told) as error:
         OpenClipEncoder(folder)
     assert isinstance(error.value, SpecError | PrerequisiteError)
-    assert any(cure in str(error.value) for cure in ("Cure: ", "Did you mean "))
+    assert "Cure: " in str(error.value)
     assert "\n" not in str(error.value)
 
 
